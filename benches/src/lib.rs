@@ -1,0 +1,1 @@
+//! Cost per stage and end to end.

@@ -1,0 +1,1 @@
+//! Approval requests, derived from the ledger row alone

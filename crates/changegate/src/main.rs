@@ -1,0 +1,2 @@
+//! The changegate program.
+fn main() {}

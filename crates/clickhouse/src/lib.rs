@@ -1,0 +1,1 @@
+//! Tables, views, row encoding and the inserter

@@ -1,0 +1,1 @@
+//! The local Kafka and ClickHouse: start, watch, stop

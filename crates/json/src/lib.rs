@@ -1,0 +1,1 @@
+//! A pull reader over borrowed JSON bytes

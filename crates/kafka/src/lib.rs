@@ -1,0 +1,1 @@
+//! Records in, requests and dead letters out, rebalances

@@ -1,0 +1,1 @@
+//! Provider payload to change event, one module per source

@@ -1,0 +1,1 @@
+//! Batches, fences, progress and recovery as state machines. Knows neither Kafka nor ClickHouse

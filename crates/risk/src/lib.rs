@@ -1,0 +1,1 @@
+//! Features, model files, score with reasons

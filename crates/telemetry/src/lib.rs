@@ -1,0 +1,1 @@
+//! Logs, traces, the list of metric names, health

@@ -1,0 +1,1 @@
+//! Nouns that two crates share: the change event, ids, score, decision
