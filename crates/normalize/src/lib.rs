@@ -1,1 +1,5 @@
-//! Provider payload to change event, one module per source
+//! Provider payload to change event, one module per source.
+
+mod output;
+
+pub use output::{Child, NormalizedRecord};

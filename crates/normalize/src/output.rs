@@ -1,0 +1,32 @@
+use changegate_types::{ChangeEvent, Digest, Reject, SkipReason};
+
+/// What one record came to. Everything borrows from the record or from the block's arena.
+#[derive(Debug)]
+pub struct NormalizedRecord<'a> {
+    /// SHA-256 of the record's value as received (of nothing, for a tombstone).
+    pub raw_hash: Digest,
+    /// The bytes to keep: unpacked where the envelope is compressed, secrets masked. Borrowed from the record
+    /// where nothing had to change.
+    pub stored: &'a [u8],
+    /// SHA-256 of `stored`.
+    pub stored_hash: Digest,
+    /// How `stored` came out of the value: empty, `gzip`, `base64+gzip`.
+    pub stored_encoding: &'static str,
+    /// How many secrets were masked.
+    pub secrets_masked: u32,
+    /// The children in their order. Never empty: a record without children has one `Skip` or `Reject`.
+    pub children: &'a [Child<'a>],
+}
+
+/// How one child ends. No other way exists.
+#[derive(Debug)]
+pub enum Child<'a> {
+    /// Becomes a row.
+    Change(ChangeEvent<'a>),
+    /// Skipped as `learned_only`: no row, but the features learn from it.
+    Learn(ChangeEvent<'a>),
+    /// Skipped.
+    Skip(SkipReason),
+    /// Dead-lettered.
+    Reject(Reject<'a>),
+}
