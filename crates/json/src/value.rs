@@ -1,0 +1,286 @@
+//! Walking a document.
+
+use crate::index::{Document, Node, NodeKind};
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Not there at all.
+    Missing,
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// One value of a document, or [`Kind::Missing`]: members of what is missing are missing, so that paths can be
+/// walked without asking at each step.
+#[derive(Clone, Copy)]
+pub struct Value<'a> {
+    document: Option<&'a Document<'a>>,
+    at: u32,
+}
+
+impl<'a> Value<'a> {
+    /// No value.
+    pub const MISSING: Self = Self {
+        document: None,
+        at: 0,
+    };
+
+    pub(crate) fn new(document: &'a Document<'a>, at: u32) -> Self {
+        Self {
+            document: Some(document),
+            at,
+        }
+    }
+
+    #[inline]
+    fn node(&self) -> Option<&'a Node> {
+        self.document?.nodes.get(self.at as usize)
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.node().map_or(Kind::Missing, |node| node.kind.into())
+    }
+
+    /// Neither missing nor `null`.
+    pub fn is_some(&self) -> bool {
+        !matches!(self.kind(), Kind::Missing | Kind::Null)
+    }
+
+    /// Missing or `null`.
+    pub fn is_none(&self) -> bool {
+        !self.is_some()
+    }
+
+    /// Where its bytes stand in the document; a string with its quotes. Empty for what is missing.
+    pub fn span(&self) -> std::ops::Range<usize> {
+        self.node().map_or(0..0, |node| match node.kind {
+            NodeKind::String | NodeKind::Name | NodeKind::EscapedName => {
+                node.start as usize - 1..node.end as usize + 1
+            }
+            _ => node.start as usize..node.end as usize,
+        })
+    }
+
+    /// Its bytes as they stand in the document; a string with its quotes.
+    pub fn raw(&self) -> &'a str {
+        self.document
+            .and_then(|document| document.text.get(self.span()))
+            .unwrap_or_default()
+    }
+
+    /// As it is spelled: the inside of a string with its escapes, a number, a word. Of an object or array all of it.
+    pub fn spelled(&self) -> &'a str {
+        let (Some(document), Some(node)) = (self.document, self.node()) else {
+            return "";
+        };
+        document
+            .text
+            .get(node.start as usize..node.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// Whether it is a string with escapes in it.
+    pub fn has_escapes(&self) -> bool {
+        self.node()
+            .is_some_and(|node| node.kind == NodeKind::String && node.flag)
+    }
+
+    /// The string; `None` for anything else.
+    #[inline]
+    pub fn str(&self) -> Option<&'a str> {
+        let node = self.node()?;
+        if node.kind != NodeKind::String {
+            return None;
+        }
+        let spelled = self.spelled();
+        Some(if node.flag {
+            self.unescaped(spelled)
+        } else {
+            spelled
+        })
+    }
+
+    #[cold]
+    fn unescaped(&self, spelled: &'a str) -> &'a str {
+        let Some(document) = self.document else {
+            return spelled;
+        };
+        let mut plain = bumpalo::collections::String::with_capacity_in(spelled.len(), document.arena);
+        crate::unescape(spelled, |piece| plain.push_str(piece));
+        plain.into_bump_str()
+    }
+
+    /// The string, or a number or word as spelled; empty for everything else. An id is an id in either form.
+    #[inline]
+    pub fn text(&self) -> &'a str {
+        match self.kind() {
+            Kind::String => self.str().unwrap_or_default(),
+            Kind::Number | Kind::Bool => self.spelled(),
+            Kind::Missing | Kind::Null | Kind::Array | Kind::Object => "",
+        }
+    }
+
+    /// `true` or `false`, also as a string of that word in any case.
+    pub fn bool(&self) -> Option<bool> {
+        match self.text() {
+            text if text.eq_ignore_ascii_case("true") => Some(true),
+            text if text.eq_ignore_ascii_case("false") => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A whole number, also as a string of digits or with a fraction of zero. `None` where it does not fit.
+    pub fn i64(&self) -> Option<i64> {
+        let text = self.text();
+        text.parse().ok().or_else(|| {
+            let float: f64 = text.parse().ok()?;
+            let whole = float.trunc();
+            (whole == float && whole.abs() < 9.007e15).then_some(whole as i64)
+        })
+    }
+
+    /// A number, also as a string of one. `None` where it is none or not finite.
+    pub fn f64(&self) -> Option<f64> {
+        self.text().parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// The member of this name: exactly so spelled, else the first one that differs in case only.
+    #[inline]
+    pub fn get(&self, name: &str) -> Self {
+        let mut alike = Self::MISSING;
+        for (member, value) in self.members() {
+            if member.len() == name.len() {
+                if member == name {
+                    return value;
+                }
+                if alike.document.is_none() && member.eq_ignore_ascii_case(name) {
+                    alike = value;
+                }
+            }
+        }
+        alike
+    }
+
+    /// The member at the end of a path of names.
+    pub fn at(&self, path: &[&str]) -> Self {
+        path.iter().fold(*self, |value, name| value.get(name))
+    }
+
+    /// The first of these members that is there and not `null`.
+    pub fn any(&self, names: &[&str]) -> Self {
+        names
+            .iter()
+            .map(|name| self.get(name))
+            .find(Self::is_some)
+            .unwrap_or(Self::MISSING)
+    }
+
+    /// The members of an object, in their order; none for anything else. Overruled ones are left out.
+    #[inline]
+    pub fn members(&self) -> Members<'a> {
+        let (at, end) = self.inside(NodeKind::Object);
+        Members {
+            document: self.document,
+            at,
+            end,
+        }
+    }
+
+    /// The items of an array, in their order; none for anything else.
+    #[inline]
+    pub fn items(&self) -> Items<'a> {
+        let (at, end) = self.inside(NodeKind::Array);
+        Items {
+            document: self.document,
+            at,
+            end,
+        }
+    }
+
+    #[inline]
+    fn inside(&self, kind: NodeKind) -> (u32, u32) {
+        match self.node() {
+            Some(node) if node.kind == kind => (self.at + 1, node.next),
+            _ => (0, 0),
+        }
+    }
+
+    /// Whether this object itself holds a name twice.
+    pub fn has_repeated_names(&self) -> bool {
+        self.node()
+            .is_some_and(|node| node.kind == NodeKind::Object && node.flag)
+    }
+}
+
+impl std::fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} {}", self.kind(), self.raw())
+    }
+}
+
+/// Iterator over the members of an object.
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    document: Option<&'a Document<'a>>,
+    at: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let document = self.document?;
+        while self.at < self.end {
+            let name = document.nodes.get(self.at as usize)?;
+            let value = Value::new(document, self.at + 1);
+            self.at = value.node()?.next;
+            if name.flag {
+                continue;
+            }
+            let spelled = document.text.get(name.start as usize..name.end as usize)?;
+            let plain = if name.kind == NodeKind::EscapedName {
+                value.unescaped(spelled)
+            } else {
+                spelled
+            };
+            return Some((plain, value));
+        }
+        None
+    }
+}
+
+/// Iterator over the items of an array.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    document: Option<&'a Document<'a>>,
+    at: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Value<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.end {
+            return None;
+        }
+        let value = Value::new(self.document?, self.at);
+        self.at = value.node()?.next;
+        Some(value)
+    }
+}
