@@ -1,0 +1,4 @@
+//! The crate as the program uses it.
+
+mod examples;
+mod settings;
