@@ -269,6 +269,8 @@ pub struct KnownRecord {
     pub offset: i64,
     /// Hash of the value as received.
     pub raw_hash: Digest,
+    /// Hash of the bytes that are kept.
+    pub stored_hash: Digest,
 }
 
 /// A row of `changes`, in short.

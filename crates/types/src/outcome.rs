@@ -15,11 +15,13 @@ pub enum SkipReason {
     OtherRecordType,
     /// A read or a sign-in, where the source's setting keeps none as rows.
     LearnedOnly,
+    /// A child of a replayed dead letter that has its row already, at its original position.
+    AlreadyWritten,
 }
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tombstone,
         Self::ControlMessage,
         Self::EarlyStage,
@@ -27,6 +29,7 @@ impl SkipReason {
         Self::NotAudit,
         Self::OtherRecordType,
         Self::LearnedOnly,
+        Self::AlreadyWritten,
     ];
 
     /// The name in tables, metrics and messages.
@@ -39,6 +42,7 @@ impl SkipReason {
             Self::NotAudit => "not_audit",
             Self::OtherRecordType => "other_record_type",
             Self::LearnedOnly => "learned_only",
+            Self::AlreadyWritten => "already_written",
         }
     }
 }
