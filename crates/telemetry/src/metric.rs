@@ -1,0 +1,196 @@
+//! The one list of metrics.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts values by size; the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+const SECONDS: Kind = Kind::Histogram(&[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+]);
+const ROWS: Kind = Kind::Histogram(&[
+    1.0,
+    10.0,
+    100.0,
+    1_000.0,
+    5_000.0,
+    10_000.0,
+    25_000.0,
+    50_000.0,
+    100_000.0,
+    1_000_000.0,
+]);
+const BYTES: Kind = Kind::Histogram(&[
+    4_096.0,
+    65_536.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+]);
+/// Levels begin at 20, 40, 60, 80; approval at 60 by default.
+const POINTS: Kind = Kind::Histogram(&[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0]);
+
+macro_rules! metrics {
+    ($($variant:ident = $name:literal, $kind:expr, [$($label:literal),*], $help:literal;)*) => {
+        /// Every metric there is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Metric { $(#[doc = $help] $variant,)* }
+
+        impl Metric {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name: `changegate_<noun>_<unit>`, counters with `_total`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// Counter, gauge or histogram.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => $kind),* }
+            }
+
+            /// Names of its labels.
+            pub const fn labels(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($label),*]),* }
+            }
+
+            /// What it counts or measures.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help),* }
+            }
+        }
+    };
+}
+
+metrics! {
+    RecordsRead = "changegate_records_read_total", Kind::Counter, ["topic"],
+        "Kafka records read.";
+    BytesRead = "changegate_read_bytes_total", Kind::Counter, ["topic"],
+        "Bytes of the values of Kafka records read.";
+    ChildrenRead = "changegate_children_read_total", Kind::Counter, ["topic"],
+        "Children of records read: each ends as written, skipped or dead-lettered.";
+    ChildrenWritten = "changegate_children_written_total", Kind::Counter, ["topic"],
+        "Children that are rows in ClickHouse.";
+    ChildrenSkipped = "changegate_children_skipped_total", Kind::Counter, ["topic", "reason"],
+        "Children skipped, by reason.";
+    ChildrenDeadLettered = "changegate_children_dead_lettered_total", Kind::Counter, ["topic", "code"],
+        "Children dead-lettered, by reason code.";
+    DeadLettersSent = "changegate_dead_letters_sent_total", Kind::Counter, ["topic"],
+        "Dead letters acknowledged by Kafka; repeats after a restart count again.";
+    LagRecords = "changegate_lag_records", Kind::Gauge, ["topic", "partition"],
+        "Records between the committed position and the end of the partition.";
+    OldestUnsavedSeconds = "changegate_oldest_unsaved_seconds", Kind::Gauge, ["worker"],
+        "Age of the oldest record that was read and is not yet committed; 0 when there is none.";
+    EndToEndSeconds = "changegate_end_to_end_seconds", SECONDS, [],
+        "From Kafka's record time to the moment its rows are durable.";
+    BatchRows = "changegate_batch_rows", ROWS, [],
+        "Rows of `changes` per batch.";
+    BatchBytes = "changegate_batch_bytes", BYTES, [],
+        "Bytes per batch, raw bytes included.";
+    InsertSeconds = "changegate_insert_seconds", SECONDS, ["table"],
+        "Time of an insert with all its retries.";
+    InsertRetries = "changegate_insert_retries_total", Kind::Counter, ["table"],
+        "Inserts sent again with the same bytes.";
+    InsertSplits = "changegate_insert_splits_total", Kind::Counter, ["table"],
+        "Refused inserts that were halved to find the bad row.";
+    ReadBacks = "changegate_read_backs_total", Kind::Counter, ["outcome"],
+        "Questions to the ledger after an acknowledgement was lost, by outcome (complete, partial, missing).";
+    Commits = "changegate_commits_total", Kind::Counter, ["kind"],
+        "Commits to Kafka, by kind (fence, close).";
+    CommitSeconds = "changegate_commit_seconds", SECONDS, [],
+        "Time of a synchronous commit.";
+    WorkersFenced = "changegate_workers_fenced_total", Kind::Counter, [],
+        "Workers that stopped because another member owns their partitions.";
+    Rebalances = "changegate_rebalances_total", Kind::Counter, ["kind"],
+        "Rebalances, by kind (assigned, revoked, lost).";
+    Pauses = "changegate_pauses_total", Kind::Counter, ["reason"],
+        "Times that partitions were paused, by reason.";
+    PausedPartitions = "changegate_paused_partitions", Kind::Gauge, [],
+        "Partitions that are paused now.";
+    UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, [],
+        "Bytes of records and rows between reading and commit.";
+    RecoveredPositions = "changegate_recovered_positions_total", Kind::Counter, ["kind"],
+        "Positions looked at on an assignment, by kind (found, recomputed, completed).";
+    IncarnationsOpened = "changegate_incarnations_opened_total", Kind::Counter, ["topic"],
+        "Topics found to be another one of the same name.";
+    RetentionGaps = "changegate_retention_gaps_total", Kind::Counter, ["topic"],
+        "Gaps between ledger and log that Kafka no longer holds.";
+    RiskPoints = "changegate_risk_points", POINTS, [],
+        "Risk of scored changes.";
+    Unscored = "changegate_unscored_changes_total", Kind::Counter, [],
+        "Changes that could not be scored, and so need approval.";
+    Decisions = "changegate_decisions_total", Kind::Counter, ["decision"],
+        "Decisions.";
+    RequestsSent = "changegate_requests_sent_total", Kind::Counter, ["kind"],
+        "Approval requests acknowledged by Kafka, by kind (review, gate); repeats after a restart count again.";
+    RequestsGrouped = "changegate_requests_grouped_total", Kind::Counter, [],
+        "Requests above the hourly budget that were put into a group.";
+    RequestsSuppressed = "changegate_requests_suppressed_total", Kind::Counter, ["reason"],
+        "Changes at or above the threshold that asked nothing, by reason (too_old, learning, redelivery).";
+    UidConflicts = "changegate_uid_conflicts_total", Kind::Counter, ["source"],
+        "Events whose id was seen before with other content.";
+    SupersededRows = "changegate_superseded_rows_total", Kind::Counter, ["reason"],
+        "Rows marked as copies, by reason (late_insert, redelivery).";
+    UnknownEnvironments = "changegate_unknown_environments_total", Kind::Counter, ["source"],
+        "Changes whose environment no rule knows: judged as production.";
+    SecretsMasked = "changegate_secrets_masked_total", Kind::Counter, ["source"],
+        "Secrets replaced before anything was written.";
+    EventsMarked = "changegate_events_marked_total", Kind::Counter, ["mark"],
+        "Events with something odd about them, by mark.";
+    StateEntries = "changegate_state_entries", Kind::Gauge, ["kind"],
+        "Entries of the scorer's memory, by kind.";
+    StateEvictions = "changegate_state_evictions_total", Kind::Counter, ["kind"],
+        "Entries forgotten because the memory is bounded, by kind.";
+    SnapshotAgeSeconds = "changegate_snapshot_age_seconds", Kind::Gauge, [],
+        "Age of the newest snapshot of the scorer's memory.";
+    ModelInfo = "changegate_model_info", Kind::Gauge, ["name", "hash"],
+        "1 for the model in use.";
+    BuildInfo = "changegate_build_info", Kind::Gauge, ["version"],
+        "1 for the program that runs.";
+    ComponentReady = "changegate_component_ready", Kind::Gauge, ["component"],
+        "1 where a component is ready, else 0.";
+    ResidentBytes = "changegate_resident_bytes", Kind::Gauge, [],
+        "Memory of the process.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rule() {
+        let mut names = BTreeSet::new();
+        for metric in Metric::ALL {
+            let name = metric.name();
+            assert!(names.insert(name), "{name} twice");
+            assert!(name.starts_with("changegate_"), "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{name}"
+            );
+            assert_eq!(name.ends_with("_total"), metric.kind() == Kind::Counter, "{name}");
+            assert!(metric.help().ends_with('.'), "{name}");
+            if let Kind::Histogram(bounds) = metric.kind() {
+                assert!(bounds.is_sorted(), "{name}");
+            }
+            // A label of an actor or an id would have as many values as there are changes.
+            for label in metric.labels() {
+                assert!(
+                    !label.contains("uid") && !label.contains("actor"),
+                    "{name} {label}"
+                );
+            }
+        }
+    }
+}
