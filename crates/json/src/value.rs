@@ -224,6 +224,12 @@ impl<'a> Value<'a> {
     }
 }
 
+impl Default for Value<'_> {
+    fn default() -> Self {
+        Self::MISSING
+    }
+}
+
 impl std::fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {}", self.kind(), self.raw())

@@ -131,7 +131,7 @@ impl Marks {
     }
 
     /// Those that are set, in the order of their bits.
-    pub fn iter(self) -> impl Iterator<Item = Mark> {
+    pub fn iter(self) -> impl Iterator<Item = Mark> + Clone {
         Mark::ALL.into_iter().filter(move |mark| self.has(*mark))
     }
 }

@@ -1,0 +1,488 @@
+//! Secrets are never stored: before anything is written or logged, each is replaced by a keyed commitment.
+//!
+//! Found are values by the name of their key, what lies under keys that carry secrets by nature in one source
+//! ([`SecretRules`]), the tenant's own names and patterns, and tokens whose shape gives them away in any text.
+//! The same secret under the same key gives the same bytes, so "was the password changed?" can still be asked.
+
+mod bytes;
+mod names;
+mod tokens;
+
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
+use changegate_json::{Document, Indexer, Kind, Limits, Value, escape_into};
+use regex::Regex;
+
+use crate::decode;
+use crate::hash::hmac_sha256;
+
+pub(crate) use names::Names;
+
+/// What stands in a secret's place, before 64 hex digits of HMAC-SHA256.
+pub const COMMITMENT: &str = "cg-hmac-sha256:";
+
+/// What carries secrets by nature in one source, beside the names that do so everywhere.
+pub(crate) struct SecretRules {
+    /// Further names of keys whose text is a secret.
+    pub(crate) names: &'static [&'static str],
+    /// Parts of the event below which every leaf is one.
+    pub(crate) subtrees: &'static [Subtree],
+}
+
+impl SecretRules {
+    /// Nothing beyond the common names.
+    pub(crate) const COMMON: Self = Self {
+        names: &[],
+        subtrees: &[],
+    };
+}
+
+/// A part of an event below which leaves are secrets.
+pub(crate) struct Subtree {
+    /// Key of the part.
+    pub(crate) names: &'static [&'static str],
+    /// Given the document's root and the object that holds the key: whether it applies.
+    pub(crate) when: fn(root: Value<'_>, object: Value<'_>) -> bool,
+    /// Only leaves with this key; every leaf where empty.
+    pub(crate) leaf: &'static str,
+}
+
+/// Finds and replaces secrets, for one source and one tenant.
+#[derive(Clone)]
+pub(crate) struct Masker {
+    key: Vec<u8>,
+    names: Names,
+    subtree_names: Names,
+    subtrees: &'static [Subtree],
+    tokens: AhoCorasick,
+    patterns: Vec<Regex>,
+}
+
+/// The bytes with commitments in the secrets' places, and how many there are.
+pub(crate) struct Masked<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) secrets: u32,
+}
+
+struct Edit<'a> {
+    range: Range<usize>,
+    text: &'a [u8],
+    secrets: u32,
+}
+
+/// Documents inside documents: a string of JSON in a string of JSON, no deeper than this.
+const NESTING: u8 = 3;
+
+impl Masker {
+    pub(crate) fn new(key: &[u8], rules: &SecretRules, more_names: &[String], patterns: Vec<Regex>) -> Self {
+        let names = names::EVERYWHERE.iter().chain(rules.names).copied();
+        let subtree_names = rules.subtrees.iter().flat_map(|subtree| subtree.names).copied();
+        Self {
+            key: key.to_vec(),
+            names: Names::new(names.chain(more_names.iter().map(String::as_str))),
+            subtree_names: Names::new(subtree_names),
+            subtrees: rules.subtrees,
+            tokens: tokens::automaton(),
+            patterns,
+        }
+    }
+
+    /// The commitment to one secret.
+    fn commit<'a>(&self, arena: &'a Bump, secret: &[u8]) -> &'a str {
+        let mut text = bumpalo::collections::String::with_capacity_in(COMMITMENT.len() + 64, arena);
+        text.push_str(COMMITMENT);
+        for byte in hmac_sha256(&self.key, &[b"changegate secret v1", secret]) {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        text.into_bump_str()
+    }
+
+    /// Masks a document. `None`: nothing to mask.
+    pub(crate) fn document<'a>(
+        &self,
+        arena: &'a Bump,
+        indexer: &mut Indexer,
+        document: &'a Document<'a>,
+    ) -> Option<Masked<'a>> {
+        self.masked(arena, indexer, document, NESTING)
+    }
+
+    fn masked<'a>(
+        &self,
+        arena: &'a Bump,
+        indexer: &mut Indexer,
+        document: &'a Document<'a>,
+        nesting: u8,
+    ) -> Option<Masked<'a>> {
+        let mut edits = ArenaVec::new_in(arena);
+        let mut has_subtree = false;
+        for (name, value) in document.names() {
+            if self.names.contains(name) {
+                self.secret_value(arena, value, &mut edits);
+            }
+            has_subtree |= self.subtree_names.contains(name);
+        }
+        if has_subtree {
+            self.subtrees_below(arena, document.root(), document.root(), &mut edits);
+        }
+        for leaf in document.leaves() {
+            self.nested(arena, indexer, leaf, nesting, &mut edits);
+        }
+        self.shapes(arena, document.text().as_bytes(), &mut edits);
+        apply(arena, document.text().as_bytes(), edits)
+    }
+
+    /// A value under the name of a secret: text, a number, or a list of them. An object is looked into by name.
+    fn secret_value<'a>(&self, arena: &'a Bump, value: Value<'a>, edits: &mut ArenaVec<'a, Edit<'a>>) {
+        match value.kind() {
+            Kind::String | Kind::Number => {
+                let secret = value.text();
+                if secret.is_empty() || is_masked(secret) {
+                    return;
+                }
+                let text = bumpalo::format!(in arena, "\"{}\"", self.commit(arena, secret.as_bytes()));
+                edits.push(Edit {
+                    range: value.span(),
+                    text: text.into_bump_str().as_bytes(),
+                    secrets: 1,
+                });
+            }
+            Kind::Array => value
+                .items()
+                .for_each(|item| self.secret_value(arena, item, edits)),
+            Kind::Missing | Kind::Null | Kind::Bool | Kind::Object => {}
+        }
+    }
+
+    fn subtrees_below<'a>(
+        &self,
+        arena: &'a Bump,
+        root: Value<'a>,
+        value: Value<'a>,
+        edits: &mut ArenaVec<'a, Edit<'a>>,
+    ) {
+        for item in value.items() {
+            self.subtrees_below(arena, root, item, edits);
+        }
+        for (name, member) in value.members() {
+            let applies = |subtree: &&Subtree| {
+                subtree.names.iter().any(|own| own.eq_ignore_ascii_case(name)) && (subtree.when)(root, value)
+            };
+            match self.subtrees.iter().find(applies) {
+                Some(subtree) => self.leaves_below(arena, subtree.leaf, "", member, edits),
+                None => self.subtrees_below(arena, root, member, edits),
+            }
+        }
+    }
+
+    fn leaves_below<'a>(
+        &self,
+        arena: &'a Bump,
+        leaf: &str,
+        name: &str,
+        value: Value<'a>,
+        edits: &mut ArenaVec<'a, Edit<'a>>,
+    ) {
+        match value.kind() {
+            Kind::Object => value
+                .members()
+                .for_each(|(name, member)| self.leaves_below(arena, leaf, name, member, edits)),
+            Kind::Array => value
+                .items()
+                .for_each(|item| self.leaves_below(arena, leaf, name, item, edits)),
+            _ if leaf.is_empty() || leaf.eq_ignore_ascii_case(name) => self.secret_value(arena, value, edits),
+            _ => {}
+        }
+    }
+
+    /// JSON inside a string, as it is or in base64; and the tenant's patterns in any text.
+    fn nested<'a>(
+        &self,
+        arena: &'a Bump,
+        indexer: &mut Indexer,
+        leaf: Value<'a>,
+        nesting: u8,
+        edits: &mut ArenaVec<'a, Edit<'a>>,
+    ) {
+        let spelled = leaf.spelled();
+        if leaf.kind() != Kind::String {
+            return;
+        }
+        let start = leaf.span().start + 1;
+        for found in self
+            .patterns
+            .iter()
+            .flat_map(|pattern| pattern.find_iter(spelled))
+            .filter(|_| !is_masked(spelled))
+        {
+            let range = start + found.start()..start + found.end();
+            let text = self.commit(arena, found.as_str().as_bytes()).as_bytes();
+            edits.push(Edit {
+                range,
+                text,
+                secrets: 1,
+            });
+        }
+        if nesting == 0 || spelled.len() < 8 {
+            return;
+        }
+        let in_base64 = ["eyJ", "ewo", "eyA", "W3s", "Wwo"]
+            .iter()
+            .any(|head| spelled.starts_with(head));
+        let plain =
+            if spelled.starts_with(['{', '[']) || spelled.trim_start_matches("\\n").starts_with(['{', '[']) {
+                leaf.str().unwrap_or_default().as_bytes()
+            } else if in_base64 && !spelled.contains('.') {
+                decode::base64(arena, spelled.as_bytes()).unwrap_or_default()
+            } else {
+                return;
+            };
+        let masked = match indexer.index(arena, plain, &Limits::default()) {
+            Ok(inner) => self.masked(arena, indexer, inner, nesting - 1),
+            Err(_) => self.bytes(arena, plain),
+        };
+        let Some(masked) = masked else { return };
+        let text = if in_base64 {
+            let encoded = decode::to_base64(masked.bytes);
+            quoted(arena, &encoded)
+        } else {
+            quoted(arena, &String::from_utf8_lossy(masked.bytes))
+        };
+        edits.push(Edit {
+            range: leaf.span(),
+            text,
+            secrets: masked.secrets,
+        });
+    }
+
+    /// Tokens whose shape gives them away.
+    fn shapes<'a>(&self, arena: &'a Bump, bytes: &[u8], edits: &mut ArenaVec<'a, Edit<'a>>) {
+        for found in self.tokens.find_iter(bytes) {
+            if let Some(range) = tokens::extent(bytes, found.pattern().as_usize(), found.start()) {
+                let secret = bytes.get(range.clone()).unwrap_or_default();
+                edits.push(Edit {
+                    range,
+                    text: self.commit(arena, secret).as_bytes(),
+                    secrets: 1,
+                });
+            }
+        }
+    }
+
+    /// Masks bytes that are no JSON: by the names of keys and by shape.
+    pub(crate) fn bytes<'a>(&self, arena: &'a Bump, bytes: &'a [u8]) -> Option<Masked<'a>> {
+        let view = bytes::View::of(bytes);
+        let mut edits = ArenaVec::new_in(arena);
+        for range in bytes::named_values(view.bytes(), &self.names) {
+            let secret = view.bytes().get(range.clone()).unwrap_or_default();
+            if !secret.starts_with(COMMITMENT.as_bytes()) {
+                edits.push(Edit {
+                    range,
+                    text: self.commit(arena, secret).as_bytes(),
+                    secrets: 1,
+                });
+            }
+        }
+        self.shapes(arena, view.bytes(), &mut edits);
+        let text = String::from_utf8_lossy(view.bytes());
+        if matches!(text, std::borrow::Cow::Borrowed(_)) {
+            for found in self.patterns.iter().flat_map(|pattern| pattern.find_iter(&text)) {
+                let secret = self.commit(arena, found.as_str().as_bytes());
+                edits.push(Edit {
+                    range: found.range(),
+                    text: secret.as_bytes(),
+                    secrets: 1,
+                });
+            }
+        }
+        for edit in &mut edits {
+            edit.range = view.original(edit.range.clone());
+        }
+        apply(arena, bytes, edits)
+    }
+}
+
+fn is_masked(text: &str) -> bool {
+    text.starts_with(COMMITMENT)
+}
+
+fn quoted<'a>(arena: &'a Bump, text: &str) -> &'a [u8] {
+    let mut quoted = Vec::with_capacity(text.len() + 2);
+    quoted.push(b'"');
+    escape_into(&mut quoted, text);
+    quoted.push(b'"');
+    arena.alloc_slice_copy(&quoted)
+}
+
+/// Where edits overlap, the one that begins first holds; of those that begin together, the longest.
+fn apply<'a>(arena: &'a Bump, bytes: &[u8], mut edits: ArenaVec<'a, Edit<'a>>) -> Option<Masked<'a>> {
+    if edits.is_empty() {
+        return None;
+    }
+    edits.sort_by_key(|edit| (edit.range.start, usize::MAX - edit.range.end));
+    let mut out = ArenaVec::with_capacity_in(bytes.len() + edits.len() * (COMMITMENT.len() + 64), arena);
+    let mut done = 0;
+    let mut secrets = 0;
+    for edit in &edits {
+        if edit.range.start < done {
+            continue;
+        }
+        out.extend_from_slice(bytes.get(done..edit.range.start).unwrap_or_default());
+        out.extend_from_slice(edit.text);
+        done = edit.range.end;
+        secrets += edit.secrets;
+    }
+    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    Some(Masked {
+        bytes: out.into_bump_slice(),
+        secrets,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: SecretRules = SecretRules {
+        names: &["hookToken"],
+        subtrees: &[
+            Subtree {
+                names: &["data"],
+                when: |_, object| object.get("kind").text() == "Secret",
+                leaf: "",
+            },
+            Subtree {
+                names: &["environment"],
+                when: |_, _| true,
+                leaf: "value",
+            },
+        ],
+    };
+
+    fn mask(text: &str) -> (String, u32) {
+        let arena = Bump::new();
+        let masker = Masker::new(
+            b"key",
+            &RULES,
+            &["x_own".to_owned()],
+            vec![Regex::new("S3CR3T-[0-9]+").unwrap()],
+        );
+        let mut indexer = Indexer::default();
+        let masked = match indexer.index(&arena, text.as_bytes(), &Limits::default()) {
+            Ok(document) => masker.document(&arena, &mut indexer, document),
+            Err(_) => masker.bytes(&arena, text.as_bytes()),
+        };
+        let (bytes, secrets) = masked.map_or((text.as_bytes(), 0), |masked| (masked.bytes, masked.secrets));
+        (String::from_utf8(bytes.to_vec()).unwrap(), secrets)
+    }
+
+    #[test]
+    fn nothing_to_mask_is_left_alone() {
+        for text in [
+            r#"{"a":"b","password":"","token":null,"secret":{"secretName":"x"},"nextToken2":"y","id":"AKIAIOSFODNN7EXAMPLE"}"#,
+            r#"{"kind":"ConfigMap","data":{"a":"b"},"uri":"https://example.com/a@b","text":"eyJub3QiOg"}"#,
+        ] {
+            assert_eq!(mask(text), (text.to_owned(), 0));
+        }
+    }
+
+    #[test]
+    fn each_way_to_carry_a_secret() {
+        let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJlLWhlcmU";
+        let table = [
+            (r#"{"password":"hunter2-hunter2"}"#.to_owned(), 1),
+            (r#"{"Master_User-Password":"hunter2-hunter2"}"#.to_owned(), 1),
+            (r#"{"pin":1,"token":12345678}"#.to_owned(), 1),
+            (r#"{"tokens":{"token":["hunter2-a","hunter2-b"]}}"#.to_owned(), 2),
+            (r#"{"hookToken":"hunter2","x_own":"hunter2"}"#.to_owned(), 2),
+            (
+                r#"{"kind":"Secret","data":{"a":"aHVudGVyMg==","b":{"c":"hunter2"}}}"#.to_owned(),
+                2,
+            ),
+            (
+                r#"{"environment":[{"name":"A","value":"hunter2"}]}"#.to_owned(),
+                1,
+            ),
+            (
+                r#"{"body":"{\"password\":\"hunter2\",\"deep\":\"{\\\"token\\\":\\\"hunter2\\\"}\"}"}"#
+                    .to_owned(),
+                2,
+            ),
+            (r#"{"body":"{\"password\":\"hunter2\",\"broken"}"#.to_owned(), 1),
+            (
+                format!(
+                    r#"{{"data":"{}"}}"#,
+                    decode::to_base64(br#"{"password":"hunter2"}"#)
+                ),
+                1,
+            ),
+            (format!(r#"{{"text":"use {jwt} please"}}"#), 1),
+            (
+                r#"{"text":"see ghp_abcdefghijklmnopqrstuvwxyz0123456789 and S3CR3T-hunter2 S3CR3T-77"}"#
+                    .to_owned(),
+                2,
+            ),
+            (r#"{"url":"https://bob:hunter2@example.com/x"}"#.to_owned(), 1),
+            (r#"{"cmd":"mysql --password=hunter2 -u root"}"#.to_owned(), 1),
+            (
+                r#"{"pem":"-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"}"#.to_owned(),
+                1,
+            ),
+            (r#"{"password":"hunter2","cut"#.to_owned(), 1),
+            (r#"{"a":1 "password" : "hunter2"#.to_owned(), 1),
+            (r#"{"x":"{\"password\":\"hunter2\"#.to_owned(), 1),
+        ];
+        for (text, secrets) in table {
+            let (masked, found) = mask(&text);
+            assert_eq!(found, secrets, "{text} -> {masked}");
+            assert!(
+                masked.contains(COMMITMENT) || text.contains("eyJwYXNzd29yZ"),
+                "{text} -> {masked}"
+            );
+            for secret in [
+                "hunter2\"",
+                "hunter2@",
+                "hunter2 ",
+                "aHVudGVyMg",
+                "ghp_",
+                jwt,
+                "hunter2\\n",
+                "12345678,",
+            ] {
+                assert!(
+                    !masked.contains(secret) || secret == "hunter2 ",
+                    "{text} -> {masked}"
+                );
+            }
+            assert_eq!(
+                mask(&masked),
+                (masked.clone(), 0),
+                "masking what is masked changes nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_secret_gives_the_same_bytes() {
+        let (one, _) = mask(r#"{"password":"hunter2"}"#);
+        let (two, _) = mask(r#"{"other":1,"token":"hunter2"}"#);
+        let commitment = one.split('"').nth(3).unwrap();
+        assert_eq!(commitment.len(), COMMITMENT.len() + 64);
+        assert!(two.contains(commitment));
+    }
+
+    #[test]
+    fn sixteen_bit_text_is_masked_too() {
+        let arena = Bump::new();
+        let masker = Masker::new(b"key", &RULES, &[], Vec::new());
+        let wide: Vec<u8> = r#"{"password":"hunter2"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let masked = masker.bytes(&arena, &wide).unwrap();
+        let narrow: Vec<u8> = masked.bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        assert!(!String::from_utf8(narrow).unwrap().contains("hunter2"));
+    }
+}

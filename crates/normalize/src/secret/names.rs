@@ -1,0 +1,188 @@
+//! Names of keys whose values are secrets.
+
+/// They are so in every source. Case, `_`, `-` and `.` don't count.
+pub(super) const EVERYWHERE: [&str; 91] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "masterpassword",
+    "masteruserpassword",
+    "adminpassword",
+    "administratorpassword",
+    "administratorloginpassword",
+    "userpassword",
+    "newpassword",
+    "oldpassword",
+    "currentpassword",
+    "temporarypassword",
+    "rootpassword",
+    "dbpassword",
+    "databasepassword",
+    "bindpassword",
+    "keypassword",
+    "keystorepassword",
+    "certificatepassword",
+    "proxypassword",
+    "smtppassword",
+    "secret",
+    "secretkey",
+    "secretaccesskey",
+    "awssecretaccesskey",
+    "secretstring",
+    "secretbinary",
+    "secretvalue",
+    "clientsecret",
+    "appsecret",
+    "applicationsecret",
+    "sharedsecret",
+    "webhooksecret",
+    "hooksecret",
+    "consumersecret",
+    "signingsecret",
+    "signingkey",
+    "secrettext",
+    "secrettoken",
+    "sessiontoken",
+    "securitytoken",
+    "authtoken",
+    "authorizationtoken",
+    "accesstoken",
+    "refreshtoken",
+    "idtoken",
+    "bearertoken",
+    "apitoken",
+    "apikey",
+    "xapikey",
+    "apisecret",
+    "privatetoken",
+    "jobtoken",
+    "runnertoken",
+    "registrationtoken",
+    "runnersregistrationtoken",
+    "runnersToken",
+    "deploytoken",
+    "feedtoken",
+    "xgitlabtoken",
+    "xgitlabeventstreamingtoken",
+    "token",
+    "usertoken",
+    "privatekey",
+    "privatekeydata",
+    "privatekeypem",
+    "sshprivatekey",
+    "pemprivatekey",
+    "keymaterial",
+    "plaintext",
+    "authorization",
+    "proxyauthorization",
+    "xauthtoken",
+    "cookie",
+    "setcookie",
+    "connectionstring",
+    "primaryconnectionstring",
+    "secondaryconnectionstring",
+    "accountkey",
+    "storageaccountkey",
+    "sharedaccesskey",
+    "primarysharedkey",
+    "secondarysharedkey",
+    "sastoken",
+    "userdata",
+    "customdata",
+    "presharedkey",
+    "totpsecret",
+    "kubeconfig",
+];
+
+const LONGEST: usize = 48;
+
+/// A set of names. Most names of an event are turned away by their first and last letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    sorted: Vec<Vec<u8>>,
+    /// Bit (last letter) of entry (first letter), both modulo 32.
+    letters: [u32; 32],
+}
+
+impl Names {
+    pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        let mut sorted: Vec<Vec<u8>> = names.map(|name| plain(name.as_bytes()).collect()).collect();
+        sorted.retain(|name| !name.is_empty() && name.len() <= LONGEST);
+        sorted.sort();
+        sorted.dedup();
+        let mut letters = [0; 32];
+        for name in &sorted {
+            if let (Some(first), Some(last)) = (name.first(), name.last())
+                && let Some(row) = letters.get_mut(usize::from(first & 31))
+            {
+                *row |= 1 << (last & 31);
+            }
+        }
+        Self { sorted, letters }
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        let bytes = name.as_bytes();
+        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+            return false;
+        };
+        // Upper and lower case agree in the low five bits.
+        let row = self.letters.get(usize::from(first & 31)).copied().unwrap_or(0);
+        row >> (last & 31) & 1 == 1 && self.has(bytes)
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        let mut buffer = [0; LONGEST];
+        let mut length = 0;
+        for byte in plain(name) {
+            let Some(place) = buffer.get_mut(length) else {
+                return false;
+            };
+            *place = byte;
+            length += 1;
+        }
+        let plain = buffer.get(..length).unwrap_or_default();
+        self.sorted
+            .binary_search_by(|known| known.as_slice().cmp(plain))
+            .is_ok()
+    }
+}
+
+fn plain(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter()
+        .filter(|byte| !matches!(byte, b'_' | b'-' | b'.'))
+        .map(u8::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling_does_not_matter() {
+        let names = Names::new(EVERYWHERE.into_iter());
+        for name in [
+            "password",
+            "PASSWORD",
+            "Secret_Access-Key",
+            "X-Gitlab-Token",
+            "sessionToken",
+            "client.secret",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+        for name in [
+            "",
+            "nextToken",
+            "passwordPolicy",
+            "secretName",
+            "tokenId",
+            "é",
+            &"p".repeat(99),
+        ] {
+            assert!(!names.contains(name), "{name}");
+        }
+    }
+}

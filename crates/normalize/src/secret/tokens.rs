@@ -1,0 +1,164 @@
+//! Tokens whose shape gives them away, wherever they stand.
+
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
+
+/// How far a token reaches from where its beginning was found.
+enum Shape {
+    /// The beginning belongs to it; at least so many token characters follow.
+    Prefixed(usize),
+    /// `name=value`: the value is the secret, at least so many characters.
+    Assigned(usize),
+    /// Three parts with dots, the second again base64 of `{"`.
+    Jwt,
+    /// `://user:secret@`.
+    Credentials,
+    /// `-----BEGIN … PRIVATE KEY-----` up to the end mark, or as far as the text goes.
+    Pem,
+}
+
+/// Documented prefixes of the issuers named; found by one automaton.
+const SHAPES: [(&str, Shape); 45] = [
+    ("ghp_", Shape::Prefixed(20)), // GitHub
+    ("gho_", Shape::Prefixed(20)),
+    ("ghu_", Shape::Prefixed(20)),
+    ("ghs_", Shape::Prefixed(20)),
+    ("ghr_", Shape::Prefixed(20)),
+    ("github_pat_", Shape::Prefixed(20)),
+    ("glpat-", Shape::Prefixed(16)), // GitLab
+    ("gldt-", Shape::Prefixed(16)),
+    ("glrt-", Shape::Prefixed(16)),
+    ("glptt-", Shape::Prefixed(16)),
+    ("xoxb-", Shape::Prefixed(10)), // Slack
+    ("xoxp-", Shape::Prefixed(10)),
+    ("xoxa-", Shape::Prefixed(10)),
+    ("xoxr-", Shape::Prefixed(10)),
+    ("xoxs-", Shape::Prefixed(10)),
+    ("xapp-", Shape::Prefixed(10)),
+    ("hooks.slack.com/services/", Shape::Prefixed(20)),
+    ("sk_live_", Shape::Prefixed(10)), // Stripe
+    ("rk_live_", Shape::Prefixed(10)),
+    ("AIza", Shape::Prefixed(30)), // Google
+    ("ya29.", Shape::Prefixed(20)),
+    ("hvs.", Shape::Prefixed(20)), // Vault
+    ("npm_", Shape::Prefixed(30)),
+    ("pypi-", Shape::Prefixed(40)),
+    ("dop_v1_", Shape::Prefixed(40)),     // DigitalOcean
+    ("ATATT3", Shape::Prefixed(30)),      // Atlassian
+    ("SG.", Shape::Prefixed(40)),         // SendGrid
+    ("AccountKey=", Shape::Assigned(20)), // Azure
+    ("SharedAccessKey=", Shape::Assigned(20)),
+    ("SharedAccessSignature=", Shape::Assigned(20)),
+    ("sig=", Shape::Assigned(20)),
+    ("SSWS ", Shape::Assigned(20)), // Okta
+    ("Bearer ", Shape::Assigned(16)),
+    ("Basic ", Shape::Assigned(12)),
+    ("password=", Shape::Assigned(1)),
+    ("Password=", Shape::Assigned(1)),
+    ("passwd=", Shape::Assigned(1)),
+    ("PASSWORD=", Shape::Assigned(1)),
+    ("--password ", Shape::Assigned(1)),
+    ("Pwd=", Shape::Assigned(1)),
+    ("secret_access_key=", Shape::Assigned(8)),
+    ("access_token=", Shape::Assigned(8)),
+    ("eyJ", Shape::Jwt),
+    ("://", Shape::Credentials),
+    ("-----BEGIN ", Shape::Pem),
+];
+
+pub(super) fn automaton() -> AhoCorasick {
+    let built = AhoCorasick::new(SHAPES.iter().map(|(head, _)| head));
+    // A few dozen short literals are within every limit of the builder.
+    built.unwrap_or_else(|error| panic!("token shapes do not build: {error}"))
+}
+
+const fn in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'+' | b'=' | b'~' | b'%')
+}
+
+fn run(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> usize {
+    from + bytes
+        .get(from..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|byte| belongs(**byte))
+        .count()
+}
+
+/// The bytes of the secret whose beginning (number `shape`) was found at `start`; `None` where it only looks so.
+pub(super) fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
+    let (head, shape) = SHAPES.get(shape)?;
+    let after = start + head.len();
+    let alone = start
+        .checked_sub(1)
+        .and_then(|before| bytes.get(before))
+        .is_none_or(|before| !before.is_ascii_alphanumeric());
+    match shape {
+        Shape::Prefixed(least) => {
+            let end = run(bytes, after, in_token);
+            (alone && end - after >= *least).then_some(start..end)
+        }
+        Shape::Assigned(least) => {
+            let end = run(bytes, after, |byte| {
+                !byte.is_ascii_whitespace()
+                    && !byte.is_ascii_control()
+                    && !matches!(byte, b'"' | b'\'' | b'\\' | b'&' | b';' | b',' | b'<' | b'>')
+            });
+            let masked = bytes
+                .get(after..end)
+                .unwrap_or_default()
+                .starts_with(super::COMMITMENT.as_bytes());
+            (end - after >= *least && !masked).then_some(after..end)
+        }
+        Shape::Jwt => {
+            let part = |from| {
+                run(bytes, from, |byte| {
+                    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+                })
+            };
+            let header = part(start);
+            let payload = part(header + 1);
+            let is_jwt = alone
+                && bytes.get(header) == Some(&b'.')
+                && bytes.get(header + 1..).unwrap_or_default().starts_with(b"eyJ");
+            if !is_jwt {
+                return None;
+            }
+            let end = if bytes.get(payload) == Some(&b'.') {
+                part(payload + 1)
+            } else {
+                payload
+            };
+            Some(start..end)
+        }
+        Shape::Credentials => {
+            let in_part = |byte: u8| {
+                byte.is_ascii_graphic()
+                    && !matches!(byte, b'/' | b'@' | b':' | b'"' | b'\\' | b'?' | b'#' | b'<')
+            };
+            let user = run(bytes, after, in_part);
+            let end = run(bytes, user + 1, |byte| in_part(byte) || byte == b':');
+            let masked = bytes
+                .get(user + 1..end)
+                .unwrap_or_default()
+                .starts_with(super::COMMITMENT.as_bytes());
+            let is_secret = bytes.get(user) == Some(&b':') && bytes.get(end) == Some(&b'@') && end > user + 1;
+            (is_secret && !masked).then_some(user + 1..end)
+        }
+        Shape::Pem => {
+            let rest = bytes.get(after..)?;
+            let line = rest.get(..40.min(rest.len()))?;
+            memchr::memmem::find(line, b"PRIVATE KEY")?;
+            let string_end = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+            let body = rest.get(..string_end)?;
+            // Inside an escaped string the quote that ends it has a backslash before it.
+            let body = body.strip_suffix(b"\\").unwrap_or(body);
+            let end = memchr::memmem::find(body, b"-----END ").and_then(|mark| {
+                let tail = body.get(mark + 9..)?;
+                Some(mark + 9 + memchr::memmem::find(tail, b"-----")? + 5)
+            });
+            Some(start..after + end.unwrap_or(body.len()))
+        }
+    }
+}

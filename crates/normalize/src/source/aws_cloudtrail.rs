@@ -1,0 +1,402 @@
+//! AWS CloudTrail: management and data events, in each envelope that carries them.
+//!
+//! Fields: CloudTrail user guide, "CloudTrail record contents" (event version 1.11) and "userIdentity element".
+
+mod classify;
+mod identity;
+mod resources;
+
+use changegate_json::{Kind, Value};
+use changegate_types::{ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, SkipReason, Status, Verb};
+
+use super::Source;
+use crate::context::{Context, Draft, Found, List, Unwrapped};
+use crate::secret::{SecretRules, Subtree};
+use crate::verb;
+
+pub(crate) use classify::privilege_class;
+
+/// `aws.cloudtrail`.
+pub(crate) struct CloudTrail;
+
+/// Newest minor version of event version 1 that this module knows.
+const NEWEST_MINOR: u32 = 11;
+
+const SECRETS: SecretRules = SecretRules {
+    names: &["accessKeySecret", "ssmSecureString", "defaultPassword"],
+    subtrees: &[
+        // SSM: the value of a parameter is one only if its type says so.
+        Subtree {
+            names: &["value"],
+            when: |_, object| object.get("type").text() == "SecureString",
+            leaf: "",
+        },
+        // Lambda: `environment.variables`; ECS and CodeBuild: lists of name and value.
+        Subtree {
+            names: &["variables"],
+            when: |_, _| true,
+            leaf: "",
+        },
+        Subtree {
+            names: &[
+                "environment",
+                "environmentVariables",
+                "environmentVariablesOverride",
+            ],
+            when: |_, _| true,
+            leaf: "value",
+        },
+    ],
+};
+
+impl Source for CloudTrail {
+    fn name(&self) -> &'static str {
+        "aws.cloudtrail"
+    }
+
+    fn secrets(&self) -> &'static SecretRules {
+        &SECRETS
+    }
+
+    fn lines(&self) -> bool {
+        true
+    }
+
+    fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
+        unwrap(context, root, true, out);
+    }
+
+    fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+        normalize(context, child)
+    }
+}
+
+fn unwrap<'a>(
+    context: &mut Context<'a>,
+    root: Value<'a>,
+    in_record: bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    if root.kind() == Kind::Array {
+        root.items()
+            .for_each(|item| unwrap(context, item, in_record, out));
+        if out.is_empty() {
+            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
+        }
+        return;
+    }
+    let list = root.any(&["Records", "Events"]);
+    let log_events = root.get("logEvents");
+    if list.kind() == Kind::Array {
+        list.items()
+            .for_each(|item| record(context, item, root, in_record, out));
+        if out.is_empty() {
+            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
+        }
+    } else if log_events.is_some() || root.get("messageType").is_some() {
+        // CloudWatch Logs subscription: a check message, or messages that are each a record as a string.
+        if root.get("messageType").text() == "CONTROL_MESSAGE" {
+            out.push(Unwrapped::Skip(SkipReason::ControlMessage));
+            return;
+        }
+        for event in log_events.items() {
+            let message = event.get("message");
+            let inner = context.nested(message);
+            if inner.kind() == Kind::Object {
+                out.push(Unwrapped::Child(Found {
+                    value: inner,
+                    envelope: event,
+                    in_record: false,
+                }));
+            } else {
+                let at_byte = message.span().start as u32;
+                let reason = "the message of this log event is no CloudTrail record in JSON";
+                out.push(Unwrapped::Reject(Reject {
+                    code: RejectCode::NotJson,
+                    reason,
+                    at_byte,
+                }));
+            }
+        }
+        if out.is_empty() {
+            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
+        }
+    } else if root.get("Type").text() == "Notification" && root.get("Message").kind() == Kind::String {
+        let inner = context.nested(root.get("Message"));
+        unwrap(context, inner, false, out);
+    } else {
+        record(context, root, root, in_record, out);
+    }
+}
+
+/// One record, bare or in the envelope that EventBridge or LookupEvents puts around it.
+fn record<'a>(
+    context: &mut Context<'a>,
+    value: Value<'a>,
+    envelope: Value<'a>,
+    in_record: bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    let detail = value.get("detail");
+    if detail.kind() == Kind::Object && value.any(&["detail-type", "source"]).is_some() {
+        out.push(Unwrapped::Child(Found {
+            value: detail,
+            envelope: value,
+            in_record,
+        }));
+        return;
+    }
+    let inner = value.get("CloudTrailEvent");
+    if inner.is_some() {
+        let nested = context.nested(inner);
+        let (value, in_record) = if nested.kind() == Kind::Object {
+            (nested, in_record && inner.kind() == Kind::Object)
+        } else {
+            (value, in_record)
+        };
+        out.push(Unwrapped::Child(Found {
+            value,
+            envelope,
+            in_record,
+        }));
+        return;
+    }
+    if value.get("digestStartTime").is_some() || value.get("eventCategory").text() == "Insight" {
+        out.push(Unwrapped::Skip(SkipReason::OtherRecordType));
+        return;
+    }
+    let known = [
+        "eventName",
+        "eventSource",
+        "eventID",
+        "userIdentity",
+        "eventVersion",
+        "eventTime",
+        "EventName",
+        "EventId",
+    ];
+    if value.kind() == Kind::Object && value.any(&known).is_some() {
+        out.push(Unwrapped::Child(Found {
+            value,
+            envelope,
+            in_record,
+        }));
+    } else {
+        out.push(Unwrapped::Reject(Reject {
+            code: RejectCode::UnknownEnvelope,
+            reason: "no CloudTrail record: none of eventName, eventSource, eventID, userIdentity is there",
+            at_byte: value.span().start as u32,
+        }));
+    }
+}
+
+fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+    let mut event = ChangeEvent {
+        cloud_provider: "AWS",
+        source_product: "CloudTrail",
+        ..ChangeEvent::default()
+    };
+    let mut parts = Parts::default();
+    for (name, value) in child.members() {
+        match name {
+            "eventVersion" => event.schema_version = context.text(value),
+            "userIdentity" => parts.identity = value,
+            "eventTime" => event.event_time = context.time(value).unwrap_or_default(),
+            "eventSource" => event.api_service = context.text(value),
+            "eventName" => event.api_operation = context.text(value),
+            "awsRegion" => event.region = context.text(value),
+            "sourceIPAddress" => context.address(&mut event, value),
+            "userAgent" => event.user_agent = context.text(value),
+            "errorCode" => event.status_code = context.text(value),
+            "errorMessage" => event.status_detail = context.text(value),
+            "requestParameters" => parts.request = value,
+            "responseElements" => parts.response = value,
+            "additionalEventData" => parts.additional = value,
+            "requestID" => event.request_uid = context.text(value),
+            "eventID" => event.native_uid = context.text(value),
+            "readOnly" => parts.read_only = value.bool(),
+            "resources" => parts.resources = value,
+            "eventType" => parts.event_type = context.text(value),
+            "apiVersion" => event.api_version = context.text(value),
+            "recipientAccountId" => event.account_uid = context.text(value),
+            "sharedEventID" => event.correlation_uid = context.text(value),
+            "addendum" => parts.addendum = value,
+            "vpcEndpointId"
+            | "managementEvent"
+            | "eventCategory"
+            | "tlsDetails"
+            | "sessionCredentialFromConsole" => {}
+            _ => other_member(context, &mut event, &mut parts, name, value),
+        }
+    }
+    version(context, event.schema_version);
+    if event.correlation_uid.is_empty() {
+        event.correlation_uid = event.request_uid;
+    }
+    if event.account_uid.is_empty() {
+        event.account_uid = parts.identity.get("accountId").text();
+    }
+    identity::resolve(context, &mut event, parts.identity);
+    outcome(&mut event, parts.response);
+    kind(context, &mut event, &parts);
+    resources::name(
+        context,
+        &mut event,
+        parts.resources,
+        parts.request,
+        parts.response,
+    );
+
+    for part in [parts.request, parts.response, parts.additional] {
+        if part.get("omitted").bool() == Some(true) {
+            context.mark(Mark::Truncated);
+        }
+    }
+    tickets(context, parts.request);
+    if parts.addendum.is_some() {
+        event.is_amendment_of = parts.addendum.get("originalEventID").text();
+        context.mark(Mark::Amendment);
+    }
+    Ok(Draft::by_native_uid(event))
+}
+
+/// The members that are not plain columns.
+#[derive(Default)]
+struct Parts<'a> {
+    identity: Value<'a>,
+    request: Value<'a>,
+    response: Value<'a>,
+    additional: Value<'a>,
+    resources: Value<'a>,
+    addendum: Value<'a>,
+    event_type: &'a str,
+    read_only: Option<bool>,
+}
+
+/// Members in another case, and those of the LookupEvents summary, whose names begin in upper case.
+#[cold]
+fn other_member<'a>(
+    context: &mut Context<'a>,
+    event: &mut ChangeEvent<'a>,
+    parts: &mut Parts<'a>,
+    name: &'a str,
+    value: Value<'a>,
+) {
+    let mut fill = |field: &mut &'a str| {
+        if field.is_empty() {
+            *field = context.text(value);
+        }
+    };
+    match name {
+        _ if name.eq_ignore_ascii_case("eventName") => fill(&mut event.api_operation),
+        _ if name.eq_ignore_ascii_case("eventSource") => fill(&mut event.api_service),
+        _ if name.eq_ignore_ascii_case("eventId") => fill(&mut event.native_uid),
+        _ if name.eq_ignore_ascii_case("awsRegion") => fill(&mut event.region),
+        _ if name.eq_ignore_ascii_case("userAgent") => fill(&mut event.user_agent),
+        _ if name.eq_ignore_ascii_case("errorCode") => fill(&mut event.status_code),
+        _ if name.eq_ignore_ascii_case("errorMessage") => fill(&mut event.status_detail),
+        _ if name.eq_ignore_ascii_case("recipientAccountId") => fill(&mut event.account_uid),
+        _ if name.eq_ignore_ascii_case("requestId") => fill(&mut event.request_uid),
+        _ if name.eq_ignore_ascii_case("eventType") => fill(&mut parts.event_type),
+        _ if name.eq_ignore_ascii_case("eventVersion") => fill(&mut event.schema_version),
+        "Username" => fill(&mut event.actor_name),
+        "AccessKeyId" => fill(&mut event.actor_credential_uid),
+        _ if name.eq_ignore_ascii_case("eventTime") => {
+            event.event_time = context.time(value).unwrap_or_default()
+        }
+        _ if name.eq_ignore_ascii_case("sourceIPAddress") => context.address(event, value),
+        _ if name.eq_ignore_ascii_case("readOnly") => parts.read_only = value.bool(),
+        _ if name.eq_ignore_ascii_case("userIdentity") => parts.identity = value,
+        _ if name.eq_ignore_ascii_case("requestParameters") => parts.request = value,
+        _ if name.eq_ignore_ascii_case("responseElements") => parts.response = value,
+        _ if name.eq_ignore_ascii_case("resources") => parts.resources = value,
+        _ => {}
+    }
+}
+
+/// The guide: "compare the major version for equality, the minor for greater or equal".
+fn version(context: &mut Context<'_>, version: &str) {
+    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+    let known =
+        version.is_empty() || (major == "1" && minor.parse().is_ok_and(|minor: u32| minor <= NEWEST_MINOR));
+    if !known {
+        context.mark(Mark::UnknownVersion);
+    }
+}
+
+/// No `errorCode` means success, but sign-in says so in the response.
+fn outcome<'a>(event: &mut ChangeEvent<'a>, response: Value<'a>) {
+    let sign_in = response.any(&["ConsoleLogin", "CheckMfa", "SwitchRole"]).text();
+    event.status = match (event.status_code, sign_in) {
+        ("", "Failure") => Status::Failure,
+        ("", _) => Status::Success,
+        _ => Status::Failure,
+    };
+    if event.status_code.is_empty() {
+        event.status_code = sign_in;
+    }
+}
+
+fn kind<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
+    let sign_in = parts.event_type == "AwsConsoleSignIn"
+        || event.api_service == "signin.amazonaws.com"
+        || classify::is_sign_in(event.api_operation);
+    event.verb = match verb::of(event.api_operation) {
+        // The record's own word counts for operations that read under another name (GenerateDataKey, AssumeRole).
+        _ if parts.read_only == Some(true) => Verb::Read,
+        Verb::Read if parts.read_only == Some(false) => Verb::Other,
+        Verb::Unknown if parts.read_only == Some(false) => Verb::Other,
+        verb => verb,
+    };
+    event.privilege_class = privilege_class(event.api_service, event.api_operation);
+    event.class = if sign_in {
+        Class::Authentication
+    } else {
+        classify::class(event.api_service, event.api_operation, event.verb)
+    };
+    event.activity = if sign_in {
+        1
+    } else {
+        verb::activity(event.class, event.verb)
+    };
+    event.is_change = !sign_in && event.verb != Verb::Read && !event.api_operation.is_empty();
+    if sign_in
+        && let Some(used) = Some(parts.additional.get("MFAUsed").text()).filter(|used| !used.is_empty())
+    {
+        event.actor_is_mfa = Some(used.eq_ignore_ascii_case("yes"));
+    }
+    let known_types = [
+        "AwsApiCall",
+        "AwsServiceEvent",
+        "AwsConsoleAction",
+        "AwsConsoleSignIn",
+        "AwsVpceEvent",
+        "AwsCloudTrailInsight",
+        "",
+    ];
+    if !known_types.contains(&parts.event_type) {
+        context.mark(Mark::UnknownType);
+    }
+    if event.actor_type == ActorType::Unknown && parts.event_type == "AwsServiceEvent" {
+        event.actor_type = ActorType::System;
+    }
+}
+
+/// Tickets stand in tags, descriptions and session names.
+fn tickets<'a>(context: &mut Context<'a>, request: Value<'a>) {
+    for (name, value) in request.members() {
+        let length = name.len();
+        let tags = length >= 3 && name.get(..3).is_some_and(|head| head.eq_ignore_ascii_case("tag"));
+        if tags
+            || matches!(
+                name,
+                "roleSessionName" | "description" | "comment" | "changeSetName" | "commitMessage" | "reason"
+            )
+        {
+            context.tickets_below(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What was touched: the record's own list, else what the request (and for creations the response) names.
+
+use changegate_json::{Kind, Value};
+use changegate_types::{ChangeEvent, Resource};
+
+use crate::context::{Context, List};
+
+/// Members of requests and responses that name a resource, and its type in CloudFormation's terms. The first that is
+/// there names the thing that the operation is about, so the narrow ones come first.
+const NAMING: [(&str, &str); 68] = [
+    ("accessKeyId", "AWS::IAM::AccessKey"),
+    ("userName", "AWS::IAM::User"),
+    ("roleName", "AWS::IAM::Role"),
+    ("groupName", ""),
+    ("policyArn", "AWS::IAM::ManagedPolicy"),
+    ("policyName", "AWS::IAM::Policy"),
+    ("instanceProfileName", "AWS::IAM::InstanceProfile"),
+    ("roleArn", "AWS::IAM::Role"),
+    ("bucketName", "AWS::S3::Bucket"),
+    ("functionName", "AWS::Lambda::Function"),
+    ("trailName", "AWS::CloudTrail::Trail"),
+    ("instanceId", "AWS::EC2::Instance"),
+    ("instancesSet", "AWS::EC2::Instance"),
+    ("groupId", "AWS::EC2::SecurityGroup"),
+    ("networkAclId", "AWS::EC2::NetworkAcl"),
+    ("routeTableId", "AWS::EC2::RouteTable"),
+    ("volumeId", "AWS::EC2::Volume"),
+    ("snapshotId", "AWS::EC2::Snapshot"),
+    ("imageId", "AWS::EC2::Image"),
+    ("keyName", "AWS::EC2::KeyPair"),
+    ("subnetId", "AWS::EC2::Subnet"),
+    ("vpcId", "AWS::EC2::VPC"),
+    ("flowLogId", "AWS::EC2::FlowLog"),
+    ("allocationId", "AWS::EC2::EIP"),
+    ("dBInstanceIdentifier", "AWS::RDS::DBInstance"),
+    ("dBClusterIdentifier", "AWS::RDS::DBCluster"),
+    ("dBSnapshotIdentifier", "AWS::RDS::DBSnapshot"),
+    ("dBClusterSnapshotIdentifier", "AWS::RDS::DBClusterSnapshot"),
+    ("tableName", "AWS::DynamoDB::Table"),
+    ("secretId", "AWS::SecretsManager::Secret"),
+    ("keyId", "AWS::KMS::Key"),
+    ("certificateArn", "AWS::CertificateManager::Certificate"),
+    ("stackName", "AWS::CloudFormation::Stack"),
+    ("cluster", "AWS::ECS::Cluster"),
+    ("clusterName", ""),
+    ("service", "AWS::ECS::Service"),
+    ("taskDefinition", "AWS::ECS::TaskDefinition"),
+    ("repositoryName", "AWS::ECR::Repository"),
+    ("loadBalancerArn", "AWS::ElasticLoadBalancingV2::LoadBalancer"),
+    ("loadBalancerName", "AWS::ElasticLoadBalancing::LoadBalancer"),
+    ("targetGroupArn", "AWS::ElasticLoadBalancingV2::TargetGroup"),
+    ("hostedZoneId", "AWS::Route53::HostedZone"),
+    ("distributionId", "AWS::CloudFront::Distribution"),
+    ("logGroupName", "AWS::Logs::LogGroup"),
+    ("detectorId", "AWS::GuardDuty::Detector"),
+    ("configurationRecorderName", "AWS::Config::ConfigurationRecorder"),
+    ("deliveryChannelName", "AWS::Config::DeliveryChannel"),
+    ("alarmName", "AWS::CloudWatch::Alarm"),
+    ("alarmNames", "AWS::CloudWatch::Alarm"),
+    ("topicArn", "AWS::SNS::Topic"),
+    ("queueUrl", "AWS::SQS::Queue"),
+    ("autoScalingGroupName", "AWS::AutoScaling::AutoScalingGroup"),
+    ("launchTemplateId", "AWS::EC2::LaunchTemplate"),
+    ("pipelineName", "AWS::CodePipeline::Pipeline"),
+    ("projectName", "AWS::CodeBuild::Project"),
+    ("applicationName", ""),
+    ("restApiId", "AWS::ApiGateway::RestApi"),
+    ("domainName", ""),
+    ("userPoolId", "AWS::Cognito::UserPool"),
+    ("policyId", "AWS::Organizations::Policy"),
+    ("accountId", "AWS::Organizations::Account"),
+    ("permissionSetArn", "AWS::SSO::PermissionSet"),
+    ("principalArn", ""),
+    ("resourceArn", ""),
+    ("resourceId", ""),
+    ("resourcesSet", ""),
+    ("targetId", ""),
+    ("name", ""),
+];
+
+pub(super) fn name<'a>(
+    context: &mut Context<'a>,
+    event: &mut ChangeEvent<'a>,
+    listed: Value<'a>,
+    request: Value<'a>,
+    response: Value<'a>,
+) {
+    let mut list = context.list();
+    for item in listed.items() {
+        // LookupEvents spells the members ResourceName and ResourceType.
+        let uid = item.any(&["ARN", "arn", "ResourceName"]).text();
+        let kind = item.any(&["type", "ResourceType"]).text();
+        let owner = item.get("accountId").text();
+        if event.resource_owner_account.is_empty() && owner != event.account_uid {
+            event.resource_owner_account = owner;
+        }
+        if !uid.is_empty() {
+            list.push(Resource {
+                uid,
+                kind,
+                name: last_part(uid),
+            });
+        }
+    }
+    if list.is_empty() {
+        from_parameters(context, event, request, &mut list);
+    }
+    if list.is_empty() {
+        from_parameters(context, event, response, &mut list);
+        // A creation often answers with one object that describes what is new.
+        for (_, member) in response
+            .members()
+            .filter(|(_, member)| member.kind() == Kind::Object)
+            .take(2)
+        {
+            if list.is_empty() {
+                from_parameters(context, event, member, &mut list);
+            }
+        }
+    }
+    event.resources = context.resources(list);
+}
+
+fn from_parameters<'a>(
+    context: &Context<'a>,
+    event: &ChangeEvent<'a>,
+    parameters: Value<'a>,
+    list: &mut List<'a, Resource<'a>>,
+) {
+    let mut best = NAMING.len();
+    let mut found = Value::MISSING;
+    let mut key = Value::MISSING;
+    for (name, value) in parameters.members() {
+        if name == "key" {
+            key = value;
+        }
+        if let Some(rank) = NAMING.iter().take(best).position(|(known, _)| *known == name)
+            && value.is_some()
+        {
+            best = rank;
+            found = value;
+        }
+    }
+    let Some((name, kind)) = NAMING.get(best) else {
+        return;
+    };
+    if *name == "bucketName" && key.kind() == Kind::String {
+        let uid = context.join(&["arn:aws:s3:::", found.text(), "/", key.text()]);
+        list.push(Resource {
+            uid,
+            kind: "AWS::S3::Object",
+            name: key.text(),
+        });
+        return;
+    }
+    each_text(found, &mut |text| {
+        let uid = match *name {
+            // These two spell the name for good; the others need an account and region that may not be the caller's.
+            "bucketName" => context.join(&["arn:aws:s3:::", text]),
+            "userName" | "roleName" if !text.contains(':') && !event.account_uid.is_empty() => {
+                let what = if *name == "userName" { ":user/" } else { ":role/" };
+                context.join(&["arn:aws:iam::", event.account_uid, what, text])
+            }
+            _ => text,
+        };
+        list.push(Resource {
+            uid,
+            kind,
+            name: last_part(text),
+        });
+    });
+}
+
+/// Texts in a value, in a list of them, or in `{"items":[{"instanceId":…}]}` as EC2 spells its lists.
+fn each_text<'a>(value: Value<'a>, found: &mut impl FnMut(&'a str)) {
+    match value.kind() {
+        Kind::String | Kind::Number if !value.text().is_empty() => found(value.text()),
+        Kind::Array => value.items().for_each(|item| each_text(item, found)),
+        Kind::Object => {
+            let items = value.get("items");
+            if items.is_some() {
+                each_text(items, found);
+            } else if let Some((_, first)) = value.members().next() {
+                each_text(first, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What stands after the last `/`, else after the last `:`.
+fn last_part(uid: &str) -> &str {
+    let tail = uid.rsplit('/').next().unwrap_or(uid);
+    if tail.is_empty() {
+        uid
+    } else {
+        tail.rsplit(':')
+            .next()
+            .filter(|name| !name.is_empty())
+            .unwrap_or(tail)
+    }
+}
