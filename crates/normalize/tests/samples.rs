@@ -1,0 +1,134 @@
+//! Every sample event, where the sample folder lies beside the project: no panic, a stated outcome for every line,
+//! and at least as many lines with actor, action, resource and time as the table says.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+
+use bumpalo::Bump;
+use changegate_normalize::{Child, Normalizer, TenantSettings, TopicSettings, source_names};
+use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+
+/// File, source, and the least number of changes, and of those with an actor, an operation, a resource, a time.
+const SAMPLES: &[(&str, &str, [usize; 5])] = &[
+    (
+        "aws-cloudtrail/background.jsonl",
+        "aws.cloudtrail",
+        [840, 840, 840, 0, 840],
+    ),
+    (
+        "aws-cloudtrail/stratus_detonations.jsonl",
+        "aws.cloudtrail",
+        [310, 310, 310, 0, 310],
+    ),
+    (
+        "aws-cloudtrail/streamalert.jsonl",
+        "aws.cloudtrail",
+        [40, 0, 0, 0, 0],
+    ),
+    (
+        "aws-cloudtrail/cloud_custodian.jsonl",
+        "aws.cloudtrail",
+        [14, 0, 0, 0, 0],
+    ),
+    (
+        "aws-cloudtrail/plaso_lookup_events.jsonl",
+        "aws.cloudtrail",
+        [6, 0, 0, 0, 0],
+    ),
+    ("panther/aws_cloudtrail.jsonl", "aws.cloudtrail", [91, 0, 0, 0, 0]),
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
+}
+
+#[test]
+fn every_line_has_an_outcome() {
+    let mut missing = Vec::new();
+    println!(
+        "{:45} {:>6} {:>7} {:>6} {:>6} {:>7} {:>8} {:>6} {:>5} {:>6}",
+        "file", "lines", "changes", "skip", "reject", "actor", "action", "resrc", "time", "cuts"
+    );
+    for (file, source, least) in SAMPLES {
+        assert!(source_names().any(|name| name == *source));
+        // A user's clone has no samples.
+        let Ok(text) = std::fs::read(folder().join(file)) else {
+            continue;
+        };
+        let tenant = TenantSettings {
+            uid: "acme".into(),
+            mask_key: b"a key for tests".to_vec(),
+            ..TenantSettings::default()
+        };
+        let normalizer = Normalizer::new(TopicSettings::of(source), tenant).unwrap();
+        let mut counts = [0usize; 5];
+        let (mut lines, mut skipped, mut rejected, mut cuts) = (0, 0, 0, 0);
+        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            lines += 1;
+            let position = Position {
+                topic: file,
+                incarnation: 0,
+                partition: 0,
+                offset: lines as i64,
+            };
+            let kafka_time = TimeMicros(1_790_000_000_000_000);
+            let record = RawRecord {
+                position,
+                kafka_time,
+                key: None,
+                headers: &[],
+                value: Some(line),
+            };
+            let arena = Bump::new();
+            let normalized = normalizer.record(&arena, &record);
+            assert!(
+                !normalized.children.is_empty(),
+                "{file} line {lines} has no outcome"
+            );
+            for child in normalized.children {
+                match child {
+                    Child::Change(event) | Child::Learn(event) => {
+                        let has = [
+                            true,
+                            !event.actor_uid.is_empty(),
+                            !event.api_operation.is_empty(),
+                            !event.resources.is_empty(),
+                            !event.marks.has(Mark::MissingTime),
+                        ];
+                        counts
+                            .iter_mut()
+                            .zip(has)
+                            .for_each(|(count, has)| *count += usize::from(has));
+                        if event.raw_len > 0 {
+                            let child =
+                                &normalized.stored[event.raw_start as usize..][..event.raw_len as usize];
+                            assert!(
+                                serde_json::from_slice::<serde_json::Value>(child).is_ok(),
+                                "{file} line {lines}"
+                            );
+                        }
+                    }
+                    Child::Skip(_) => skipped += 1,
+                    Child::Reject(_) => rejected += 1,
+                }
+            }
+            // Whatever is cut off or broken must end somehow too.
+            for end in (0..line.len()).step_by(97) {
+                let record = RawRecord {
+                    value: Some(&line[..end]),
+                    ..record
+                };
+                assert!(!normalizer.record(&arena, &record).children.is_empty());
+                cuts += 1;
+            }
+        }
+        let [changes, actor, action, resource, time] = counts;
+        println!(
+            "{file:45} {lines:>6} {changes:>7} {skipped:>6} {rejected:>6} {actor:>7} {action:>8} {resource:>6} {time:>5} {cuts:>6}"
+        );
+        if counts.iter().zip(least).any(|(count, least)| count < least) {
+            missing.push(format!("{file}: {counts:?}, at least {least:?}"));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
