@@ -19,6 +19,14 @@ pub enum Error {
         /// The parser's words, with line and column.
         message: String,
     },
+    /// The key that `up` keeps cannot be read or made.
+    #[error("the mask key in {} cannot be read or made: {source}", path.display())]
+    MaskKey {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Values that cannot be used, all of them.
     #[error("{} in the configuration:{}", count(problems.len()), list(problems))]
     Invalid {
@@ -32,7 +40,7 @@ impl Error {
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Invalid { problems } => problems,
-            Self::Read { .. } | Self::Syntax { .. } => &[],
+            Self::Read { .. } | Self::Syntax { .. } | Self::MaskKey { .. } => &[],
         }
     }
 }

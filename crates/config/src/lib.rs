@@ -12,8 +12,9 @@
 //! reads the clock, the network or the process environment: the caller hands the variables in.
 
 mod check;
-mod environments;
+
 mod error;
+mod local;
 mod overrides;
 mod raw;
 mod schema;
@@ -22,8 +23,8 @@ mod show;
 mod suggest;
 mod value;
 
-pub use environments::{Environment, Environments, Facts, Glob};
 pub use error::{Error, Problem};
+pub use local::MASK_KEY_FILE;
 pub use raw::{
     LocalEngines, LogFormat, RawBatch, RawClickHouse, RawDeadLetters, RawDecision, RawEngines,
     RawEnvironment, RawHttp, RawKafka, RawModel, RawSettings, RawState, RawTelemetry, RawTenant, RawTopic,
@@ -31,7 +32,7 @@ pub use raw::{
 };
 pub use schema::{KeySpec, Shape, documented_keys};
 pub use settings::{
-    Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Http, Kafka, Learning, Model,
+    Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, Model,
     SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
 };
 pub use value::{ByteSize, Secret};

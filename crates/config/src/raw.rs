@@ -236,9 +236,9 @@ section! {
         scope_tags: Vec<String> = Vec::new(),
         /// Patterns over the cloud account. Default: any.
         account: Vec<String> = Vec::new(),
-        /// Patterns over the Azure subscription. Default: any.
+        /// The same for Azure, where the account is called subscription: one list with `account`. Default: any.
         subscription: Vec<String> = Vec::new(),
-        /// Patterns over the project. Default: any.
+        /// The same for Google, where it is called project: one list with `account`. Default: any.
         project: Vec<String> = Vec::new(),
         /// Patterns over the cluster. Default: any.
         cluster: Vec<String> = Vec::new(),
@@ -262,10 +262,9 @@ section! {
         request_expiry: Duration = 24 * HOUR,
         /// Requests per hour; above it they are grouped, never dropped, and an alarm is raised. Default 100.
         budget_per_hour: u32 = 100,
-        /// A stratum asks nothing before it has seen this many events. Default 1000.
-        learning_events: u32 = 1_000,
-        /// … and before this much Kafka time has passed since its first one. Default "1d".
-        learning_period: Duration = 24 * HOUR,
+        /// A stratum (such as people in production) asks nothing before this many of its changes were seen; they are scored,
+        /// stored and counted. Default 2000.
+        learning_changes: u32 = 2_000,
         /// Sources whose requests are of kind `gate`: the change waits for the answer. Default none: all are reviews.
         gate_sources: Vec<String> = Vec::new(),
         /// Whether each decision is also published. Default false.
@@ -294,10 +293,20 @@ section! {
         dir: Option<PathBuf> = None,
         /// Time between snapshots. Default "60s".
         snapshot_interval: Duration = 60 * SECOND,
-        /// Actors remembered; the longest unseen is forgotten first. Default 100000.
-        actors_max: u32 = 100_000,
-        /// Recent event ids remembered, to know a redelivery at once. Default 1000000 (about 40 MiB).
-        recent_ids_max: u32 = 1_000_000,
+        /// Actors remembered; the weakest is forgotten for a new one. Default 131072.
+        actors_max: u32 = 131_072,
+        /// Counts of single actors, 8 bytes each. Default 4194304.
+        actor_counts_max: u32 = 4_194_304,
+        /// Counts of peers and tenants, 8 bytes each. Default 2097152.
+        shared_counts_max: u32 = 2_097_152,
+        /// Unusual events that wait to be learned. Default 32768.
+        waiting_max: u32 = 32_768,
+        /// How long they wait, in Kafka time. Whole hours. Default "24h".
+        waiting: Duration = 24 * HOUR,
+        /// Recent event ids remembered, about 100 bytes each, to know a redelivery at once. Default 500000.
+        recent_ids_max: u32 = 500_000,
+        /// Changes remembered whose request is out, so that they ask once. Default 100000.
+        asked_max: u32 = 100_000,
     }
 }
 
@@ -308,6 +317,8 @@ section! {
         rows: u32 = 50_000,
         /// Bytes per insert, raw bytes included. Default "64MiB".
         bytes: ByteSize = ByteSize::mib(64),
+        /// Months of Kafka time in one batch; each is an insert of its own. Default 24.
+        months_max: u16 = 24,
         /// A batch that is not full is written after this long. Default "1s".
         wait: Duration = SECOND,
         /// Records polled, normalized and scored together; payloads stay in the CPU's cache. Default 512.

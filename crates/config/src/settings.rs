@@ -11,8 +11,8 @@ use regex::Regex;
 use toml::{Table, Value as Toml};
 
 use crate::{
-    Environments, Error, Glob, LocalEngines, LogFormat, Problem, RawSettings, Reads, SaslMechanism, Secret,
-    SecurityProtocol, error::Problems, overrides, value::Value,
+    Error, LocalEngines, LogFormat, Problem, RawSettings, Reads, SaslMechanism, Secret, SecurityProtocol,
+    error::Problems, overrides, value::Value,
 };
 
 /// Where the file is looked for when none is named.
@@ -33,8 +33,8 @@ pub struct Settings {
     pub engines: Engines,
     /// Which topic carries which source; names are whole.
     pub topics: Vec<Topic>,
-    /// Rules from account, project … to environment. No match is `unknown`, judged as production.
-    pub environments: Environments,
+    /// Rules from account, cluster … to environment, in their order. No match is `unknown`, judged as production.
+    pub environments: Vec<Environment>,
     /// What needs approval.
     pub decision: Decision,
     /// The model that scores.
@@ -193,6 +193,26 @@ pub struct Topic {
     pub reads: Reads,
 }
 
+/// `[[environments]]`: every list that is not empty must have a pattern that matches. `*` is any text, `?` one character,
+/// case does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// Name of the environment.
+    pub environment: String,
+    /// Team that owns it; empty if nobody was named.
+    pub owner: String,
+    /// Audit scopes.
+    pub scope_tags: Vec<String>,
+    /// Patterns over the cloud account: account, subscription and project are one list.
+    pub account: Vec<String>,
+    /// Patterns over the cluster.
+    pub cluster: Vec<String>,
+    /// Patterns over the namespace.
+    pub namespace: Vec<String>,
+    /// Patterns over `owner/name` of the repository.
+    pub repository: Vec<String>,
+}
+
 /// `[decision]`
 #[derive(Clone, Debug)]
 pub struct Decision {
@@ -204,8 +224,8 @@ pub struct Decision {
     pub request_expiry: Duration,
     /// Requests per hour before they are grouped.
     pub budget_per_hour: u32,
-    /// When a stratum begins to ask.
-    pub learning: Learning,
+    /// Changes that a stratum must have seen before it asks.
+    pub learning_changes: u64,
     /// Sources whose requests are gates.
     pub gate_sources: Vec<String>,
     /// Whether decisions are published.
@@ -214,15 +234,6 @@ pub struct Decision {
     pub approval_topic: String,
     /// Whole name of the topic of decisions.
     pub decision_topic: String,
-}
-
-/// The learning phase of a stratum: it is over when both are reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Learning {
-    /// Events seen.
-    pub events: u32,
-    /// Kafka time since the first one.
-    pub period: Duration,
 }
 
 /// `[model]`
@@ -243,8 +254,18 @@ pub struct State {
     pub snapshot_interval: Duration,
     /// Actors remembered.
     pub actors_max: usize,
+    /// Counts of single actors.
+    pub actor_counts_max: usize,
+    /// Counts of peers and tenants.
+    pub shared_counts_max: usize,
+    /// Unusual events that wait to be learned.
+    pub waiting_max: usize,
+    /// How long they wait, in hours of record time.
+    pub waiting_hours: u32,
     /// Recent ids remembered.
     pub recent_ids_max: usize,
+    /// Changes remembered whose request is out.
+    pub asked_max: usize,
 }
 
 /// `[batch]`
@@ -254,6 +275,8 @@ pub struct Batch {
     pub rows: usize,
     /// Bytes per insert.
     pub bytes: usize,
+    /// Months of Kafka time per batch.
+    pub months_max: usize,
     /// Age at which a batch is written.
     pub wait: Duration,
     /// Records per block.
@@ -412,8 +435,4 @@ impl Settings {
     pub fn topic(&self, name: &str) -> Option<&Topic> {
         self.topics.iter().find(|topic| topic.name == name)
     }
-}
-
-pub(crate) fn globs(patterns: Vec<String>) -> Vec<Glob> {
-    patterns.iter().map(|pattern| Glob::new(pattern)).collect()
 }

@@ -2,8 +2,24 @@ use toml::{Table, Value as Toml};
 
 use crate::{RawSettings, Settings, value::Value};
 
-/// Sections that change what a row says. Where the rows go and how fast does not belong to them.
-const ROW_SECTIONS: [&str; 5] = ["tenant", "topics", "environments", "decision", "state"];
+/// What changes what a row says: a whole section, or one key of it. Where the rows go and how fast does not belong here.
+const ROW_SETTINGS: [&str; 15] = [
+    "tenant",
+    "topics",
+    "environments",
+    "decision",
+    "kafka.raw_record_bytes_max",
+    "clickhouse.keep_skipped_bytes",
+    "state.actors_max",
+    "state.actor_counts_max",
+    "state.shared_counts_max",
+    "state.waiting_max",
+    "state.waiting",
+    "state.recent_ids_max",
+    "state.asked_max",
+    "batch.block",
+    "dead_letters",
+];
 
 impl Settings {
     /// All settings as they were read, defaults included, as TOML with every secret as `***`.
@@ -15,7 +31,16 @@ impl Settings {
     /// caller adds a digest of the mask key.
     pub fn row_settings(&self) -> String {
         let mut table = shown(&self.raw);
-        table.retain(|name, _| ROW_SECTIONS.contains(&name));
+        table.retain(|section, value| {
+            if ROW_SETTINGS.contains(&section) {
+                return true;
+            }
+            let Toml::Table(keys) = value else {
+                return false;
+            };
+            keys.retain(|key, _| ROW_SETTINGS.contains(&format!("{section}.{key}").as_str()));
+            !keys.is_empty()
+        });
         table.to_string()
     }
 }

@@ -135,7 +135,7 @@ metrics! {
     RequestsGrouped = "changegate_requests_grouped_total", Kind::Counter, [],
         "Requests above the hourly budget that were put into a group.";
     RequestsSuppressed = "changegate_requests_suppressed_total", Kind::Counter, ["reason"],
-        "Changes at or above the threshold that asked nothing, by reason (too_old, learning, redelivery).";
+        "Changes at or above the threshold that asked nothing, by reason (backfill, learning, repeat).";
     UidConflicts = "changegate_uid_conflicts_total", Kind::Counter, ["source"],
         "Events whose id was seen before with other content.";
     SupersededRows = "changegate_superseded_rows_total", Kind::Counter, ["reason"],

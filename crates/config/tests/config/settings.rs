@@ -1,8 +1,8 @@
 //! Files and variables in, settings or a list of faults out.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use changegate_config::{Error, Facts, Reads, SaslMechanism, Settings};
+use changegate_config::{Error, Reads, SaslMechanism, Settings};
 
 const SOURCES: [&str; 4] = [
     "aws.cloudtrail",
@@ -135,6 +135,8 @@ fn rules_between_values() {
         ("tenant.ticket_patterns = ['(']", "tenant.ticket_patterns[0]"),
         ("tenant.secret_patterns = ['x*']", "tenant.secret_patterns[0]"),
         ("http.listen = 'localhost'", "http.listen"),
+        ("state.actors_max = 0", "state.actors_max"),
+        ("state.waiting = '90m'", "state.waiting"),
         ("model.hash = 'abc'", "model.hash"),
         ("dead_letters.share_max = 1.5", "dead_letters.share_max"),
         ("dead_letters.share_max = nan", "dead_letters.share_max"),
@@ -338,32 +340,20 @@ fn sasl_needs_all_its_parts() {
 }
 
 #[test]
-fn the_first_environment_that_matches_counts() {
+fn environments_keep_their_order_and_one_list_for_the_account() {
     let settings = parse(
-        "[[environments]]\nenvironment = 'sandbox'\naccount = ['1*']\nnamespace = ['play-*']\n\
-         [[environments]]\nenvironment = 'production'\nowner = 'core'\nscope_tags = ['sox']\naccount = ['1*', '2?']\n\
-         [[environments]]\nenvironment = 'named'\nnamespace = ['*']",
+        "[[environments]]\nenvironment = 'sandbox'\naccount = ['1*']\nsubscription = ['2*']\nproject = ['p-*']\n\
+         [[environments]]\nenvironment = 'production'\nowner = 'core'\nscope_tags = ['sox']\nnamespace = ['*']",
         &[],
     )
     .unwrap();
-    let resolve = |account, namespace| {
-        let facts = Facts {
-            account,
-            namespace,
-            ..Facts::default()
-        };
-        settings
-            .environments
-            .resolve(&facts)
-            .map(|rule| rule.environment.as_str())
+    let [sandbox, production] = settings.environments.as_slice() else {
+        panic!("{:?}", settings.environments)
     };
-    assert_eq!(resolve("123", "play-1"), Some("sandbox"));
-    assert_eq!(resolve("123", "shop"), Some("production"));
-    assert_eq!(resolve("123", ""), Some("production"));
-    assert_eq!(resolve("29", ""), Some("production"));
-    assert_eq!(resolve("290", "x"), Some("named"));
-    // A change without the field matches no pattern, not even `*`: it is `unknown`.
-    assert_eq!(resolve("290", ""), None);
+    assert_eq!(sandbox.account, ["1*", "2*", "p-*"]);
+    assert_eq!(production.owner, "core");
+    assert_eq!(production.scope_tags, ["sox"]);
+    assert_eq!(production.namespace, ["*"]);
 }
 
 #[test]
@@ -390,8 +380,50 @@ fn what_is_shown_is_a_config_again() {
     assert_eq!(again.kafka.workers, 3);
     let other = parse("kafka.workers = 4", &[]).unwrap();
     assert_eq!(other.row_settings(), parse("", &[]).unwrap().row_settings());
-    let stricter = parse("decision.approve_from = 50", &[]).unwrap();
-    assert_ne!(stricter.row_settings(), other.row_settings());
+    let elsewhere = parse(
+        "state.dir = '/x'\nbatch.rows = 7\nclickhouse.url = 'http://c:1'",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(elsewhere.row_settings(), other.row_settings());
+    for changed in [
+        "decision.approve_from = 50",
+        "kafka.raw_record_bytes_max = '2MiB'",
+        "state.actors_max = 7",
+        "tenant.uid = 'x'",
+        "clickhouse.keep_skipped_bytes = false",
+        "environments = [{ environment = 'x', account = ['1'] }]",
+    ] {
+        let changed = parse(changed, &[]).unwrap();
+        assert_ne!(changed.row_settings(), other.row_settings());
+    }
+}
+
+#[test]
+fn the_local_mask_key_is_made_once_and_kept() {
+    let dir = std::env::temp_dir().join(format!("changegate-config-key-{}", std::process::id()));
+    let text = format!("engines.data_dir = '{}'", dir.display());
+    let key = |random: u8| {
+        let mut settings = parse(&text, &[]).unwrap();
+        settings.ensure_local_mask_key(&[random; 32]).unwrap();
+        settings.tenant.mask_key.unwrap().reveal().to_owned()
+    };
+    let first = key(0xab);
+    assert_eq!(first, "ab".repeat(32));
+    assert_eq!(key(0xcd), first);
+    let mode = fs::metadata(dir.join("mask_key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+
+    let mut configured = parse(&format!("{text}\ntenant.mask_key = '0123456789abcdef'"), &[]).unwrap();
+    configured.ensure_local_mask_key(&[0; 32]).unwrap();
+    assert_eq!(configured.tenant.mask_key.unwrap().reveal(), "0123456789abcdef");
+
+    fs::write(dir.join("mask_key"), "short\n").unwrap();
+    let mut settings = parse(&text, &[]).unwrap();
+    let error = settings.ensure_local_mask_key(&[0; 32]).unwrap_err();
+    assert!(error.to_string().contains("too short"), "{error}");
+    fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
