@@ -271,3 +271,29 @@ impl<'a> Context<'a> {
         list.into_bump_slice()
     }
 }
+
+/// The first text that is not empty.
+pub(crate) fn first<'t>(texts: &[&'t str]) -> &'t str {
+    texts
+        .iter()
+        .copied()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// Which of these names a member means that is spelled in another case or with underscores. `None` where `object`
+/// holds that name as documented too: the documented spelling counts.
+#[cold]
+pub(crate) fn respelled<'n>(object: Value<'_>, known: &[&'n str], name: &str) -> Option<&'n str> {
+    let plain = |text: &'_ str| -> usize { text.bytes().filter(|byte| *byte != b'_').count() };
+    let length = plain(name);
+    known.iter().copied().find(|known| {
+        known.len() == length
+            && known
+                .bytes()
+                .zip(name.bytes().filter(|byte| *byte != b'_'))
+                .all(|(left, right)| left.eq_ignore_ascii_case(&right))
+            && *known != name
+            && !object.members().any(|(member, _)| member == *known)
+    })
+}

@@ -1,6 +1,9 @@
 //! The sources. Adding one is a module, its fixtures and a line in [`SOURCES`] (`docs/adding-a-source.md`).
 
 mod aws_cloudtrail;
+mod github_webhook;
+mod kubernetes_audit;
+mod webhook;
 
 use changegate_json::Value;
 use changegate_types::SkipReason;
@@ -32,7 +35,11 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 1] = [&aws_cloudtrail::CloudTrail];
+static SOURCES: [&dyn Source; 3] = [
+    &aws_cloudtrail::CloudTrail,
+    &kubernetes_audit::KubernetesAudit,
+    &github_webhook::GitHubWebhook,
+];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {
     SOURCES.iter().copied().find(|source| source.name() == name)

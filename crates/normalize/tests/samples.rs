@@ -36,6 +36,15 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         [6, 0, 0, 0, 0],
     ),
     ("panther/aws_cloudtrail.jsonl", "aws.cloudtrail", [91, 0, 0, 0, 0]),
+    ("k8s-audit/falco.jsonl", "kubernetes.audit", [49, 49, 49, 49, 49]),
+    (
+        "k8s-audit/audit2rbac.jsonl",
+        "kubernetes.audit",
+        [37, 37, 37, 37, 37],
+    ),
+    ("panther/k8s_audit.jsonl", "kubernetes.audit", [40, 31, 40, 37, 0]),
+    ("github-webhook/octokit.jsonl", "github.webhook", [0; 5]),
+    ("panther/github_webhook.jsonl", "github.webhook", [0; 5]),
 ];
 
 fn folder() -> PathBuf {

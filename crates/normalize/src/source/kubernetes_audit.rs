@@ -1,0 +1,528 @@
+//! Kubernetes audit events: the log backend's lines and the webhook backend's lists.
+//!
+//! Fields: `audit.k8s.io/v1` (`staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`). The cluster is not among
+//! them: it comes from the topic's settings, from a shipper's field, or from the log group of EKS.
+
+mod classify;
+
+use changegate_json::{Kind, Value};
+use changegate_types::{
+    ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, Resource, SkipReason, Status, Verb,
+};
+
+use super::Source;
+use crate::context::{Context, Draft, Found, List, Unwrapped, first, respelled};
+use crate::secret::{SecretRules, Subtree};
+use crate::verb;
+
+/// `kubernetes.audit`.
+pub(crate) struct KubernetesAudit;
+
+pub(super) const SECRETS: SecretRules = SecretRules {
+    names: &[],
+    subtrees: &[
+        // A whole Secret; or a patch of one, or an item of a SecretList, which say no kind.
+        Subtree {
+            names: &["data", "stringData"],
+            when: |root, object| match object.get("kind").text() {
+                "Secret" => true,
+                "" => touches_secrets(root),
+                _ => false,
+            },
+            leaf: "",
+        },
+        // A JSON patch of a Secret.
+        Subtree {
+            names: &["value"],
+            when: |root, object| {
+                let path = object.get("path").text();
+                (path.is_empty() || path.starts_with("/data") || path.starts_with("/stringData"))
+                    && object.get("op").is_some()
+                    && touches_secrets(root)
+            },
+            leaf: "",
+        },
+        // Environment of a container.
+        Subtree {
+            names: &["env"],
+            when: |_, _| true,
+            leaf: "value",
+        },
+    ],
+};
+
+/// Most events of a list that are asked whether they are about Secrets; a longer list counts as one that is.
+const ASKED: usize = 256;
+
+/// Whether a document may be about Secrets. It may where it doesn't say (a patch inside a string).
+fn touches_secrets(root: Value<'_>) -> bool {
+    let is = |event: Value<'_>| {
+        let resource = event.at(&["objectRef", "resource"]);
+        resource.text() == "secrets"
+            || (resource.is_none()
+                && (event.get("auditID").is_none() || event.get("requestURI").text().contains("/secrets")))
+    };
+    let list = root.get("items");
+    let events = match (root.kind(), list.kind()) {
+        (Kind::Array, _) => root.items(),
+        (_, Kind::Array) => list.items(),
+        _ => return is(root),
+    };
+    let mut seen = 0;
+    events.take(ASKED + 1).any(|event| {
+        seen += 1;
+        seen > ASKED || is(event)
+    })
+}
+
+impl Source for KubernetesAudit {
+    fn name(&self) -> &'static str {
+        "kubernetes.audit"
+    }
+
+    fn secrets(&self) -> &'static SecretRules {
+        &SECRETS
+    }
+
+    fn lines(&self) -> bool {
+        true
+    }
+
+    fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
+        unwrap(context, root, true, out);
+        if out.is_empty() {
+            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
+        }
+    }
+
+    fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+        normalize(context, child)
+    }
+}
+
+fn unwrap<'a>(
+    context: &mut Context<'a>,
+    root: Value<'a>,
+    in_record: bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    if root.kind() == Kind::Array {
+        root.items()
+            .for_each(|item| event(context, item, root, in_record, out));
+        return;
+    }
+    let items = root.get("items");
+    let log_events = root.get("logEvents");
+    if items.kind() == Kind::Array || root.get("kind").text() == "EventList" {
+        items
+            .items()
+            .for_each(|item| event(context, item, root, in_record, out));
+    } else if root.get("messageType").text() == "CONTROL_MESSAGE" {
+        out.push(Unwrapped::Skip(SkipReason::ControlMessage));
+    } else if log_events.kind() == Kind::Array {
+        // EKS through a CloudWatch Logs subscription: its log group holds the other control-plane logs too.
+        for log_event in log_events.items() {
+            let text = log_event.get("message").text();
+            if text.trim_ascii_start().starts_with('{') {
+                let inner = context.nested(log_event.get("message"));
+                event(context, inner, root, false, out);
+            } else {
+                out.push(Unwrapped::Skip(SkipReason::NotAudit));
+            }
+        }
+    } else {
+        event(context, root, root, in_record, out);
+    }
+}
+
+fn event<'a>(
+    context: &mut Context<'a>,
+    value: Value<'a>,
+    envelope: Value<'a>,
+    in_record: bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    let known = [
+        "auditID",
+        "verb",
+        "requestURI",
+        "objectRef",
+        "stage",
+        "stageTimestamp",
+    ];
+    if value.kind() == Kind::Object {
+        if value.any(&known).is_some() {
+            out.push(Unwrapped::Child(Found {
+                value,
+                envelope,
+                in_record,
+            }));
+            return;
+        }
+        // An Event of the core API, which tells of scheduling and the like.
+        if value.get("involvedObject").is_some() || value.get("regarding").is_some() {
+            out.push(Unwrapped::Skip(SkipReason::NotAudit));
+            return;
+        }
+        // Log shippers put the line into a string.
+        let inner = value.any(&["log", "message"]);
+        if inner.text().trim_ascii_start().starts_with('{') {
+            let inner = context.nested(inner);
+            if inner.any(&known).is_some() {
+                out.push(Unwrapped::Child(Found {
+                    value: inner,
+                    envelope: value,
+                    in_record: false,
+                }));
+                return;
+            }
+        }
+    }
+    out.push(Unwrapped::Reject(Reject {
+        code: RejectCode::UnknownEnvelope,
+        reason: "no audit event: none of auditID, verb, requestURI, objectRef, stage is there",
+        at_byte: value.span().start as u32,
+    }));
+}
+
+/// The members that are not plain columns.
+#[derive(Default)]
+struct Parts<'a> {
+    user: Value<'a>,
+    impersonated: Value<'a>,
+    object: Value<'a>,
+    status: Value<'a>,
+    request: Value<'a>,
+    response: Value<'a>,
+    annotations: Value<'a>,
+    metadata: Value<'a>,
+    kind: &'a str,
+    stage: &'a str,
+    uri: &'a str,
+    staged: Value<'a>,
+    received: Value<'a>,
+    /// Of v1beta1 and before.
+    timestamp: Value<'a>,
+}
+
+const NAMES: [&str; 20] = [
+    "kind",
+    "apiVersion",
+    "auditID",
+    "stage",
+    "requestURI",
+    "verb",
+    "user",
+    "impersonatedUser",
+    "sourceIPs",
+    "userAgent",
+    "objectRef",
+    "responseStatus",
+    "requestObject",
+    "responseObject",
+    "requestReceivedTimestamp",
+    "stageTimestamp",
+    "timestamp",
+    "annotations",
+    "metadata",
+    "clusterName",
+];
+
+/// One event. Also called for those that AKS sends in Azure's envelope.
+pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+    let mut event = ChangeEvent {
+        source_product: "Kubernetes",
+        ..ChangeEvent::default()
+    };
+    let mut parts = Parts::default();
+    for (name, value) in child.members() {
+        if !member(context, &mut event, &mut parts, name, value)
+            && let Some(known) = respelled(child, &NAMES, name)
+        {
+            member(context, &mut event, &mut parts, known, value);
+        }
+    }
+    match parts.stage {
+        "RequestReceived" | "ResponseStarted" => return Err(SkipReason::EarlyStage),
+        "ResponseComplete" | "Panic" | "" => {}
+        _ => context.mark(Mark::UnknownType),
+    }
+    let known_version = matches!(
+        event.schema_version,
+        "" | "audit.k8s.io/v1" | "audit.k8s.io/v1beta1" | "audit.k8s.io/v1alpha1"
+    );
+    if !known_version {
+        context.mark(Mark::UnknownVersion);
+    }
+    if !matches!(parts.kind, "Event" | "") {
+        context.mark(Mark::UnknownType);
+    }
+    let times = [
+        parts.staged,
+        parts.received,
+        parts.timestamp,
+        parts.metadata.get("creationTimestamp"),
+    ];
+    let time = times.into_iter().find(Value::is_some).unwrap_or_default();
+    event.event_time = context.time(time).unwrap_or_default();
+    event.request_uid = event.native_uid;
+    event.correlation_uid = event.native_uid;
+
+    cluster(context, &mut event);
+    actor(context, &mut event, &parts);
+    resource(context, &mut event, &parts);
+    outcome(context, &mut event, &parts);
+    kind(&mut event, &parts);
+    tickets(context, parts.request);
+    tickets(context, parts.response);
+
+    let uid = match event.native_uid {
+        "" => [""; 5],
+        id => [id, parts.stage, "", "", ""],
+    };
+    let change = match event.native_uid {
+        "" => [""; 5],
+        id => [
+            id,
+            context.text(parts.received),
+            parts.user.get("username").text(),
+            event.api_operation,
+            parts.uri,
+        ],
+    };
+    Ok(Draft { event, uid, change })
+}
+
+#[inline]
+fn member<'a>(
+    context: &mut Context<'a>,
+    event: &mut ChangeEvent<'a>,
+    parts: &mut Parts<'a>,
+    name: &str,
+    value: Value<'a>,
+) -> bool {
+    match name {
+        "kind" => parts.kind = context.text(value),
+        "apiVersion" => event.schema_version = context.text(value),
+        "auditID" => event.native_uid = context.text(value),
+        "stage" => parts.stage = context.text(value),
+        "requestURI" => parts.uri = context.text(value),
+        "verb" => event.api_operation = context.text(value),
+        "user" => parts.user = value,
+        "impersonatedUser" => parts.impersonated = value,
+        // Proxies append: whatever stands before the last address may be the client's invention.
+        "sourceIPs" => {
+            let last = value.items().last().unwrap_or(value);
+            if last.kind() != Kind::Array {
+                context.address(event, last);
+            }
+        }
+        "userAgent" => event.user_agent = context.text(value),
+        "objectRef" => parts.object = value,
+        "responseStatus" => parts.status = value,
+        "requestObject" => parts.request = context.nested(value),
+        "responseObject" => parts.response = context.nested(value),
+        "requestReceivedTimestamp" => parts.received = value,
+        "stageTimestamp" => parts.staged = value,
+        "timestamp" => parts.timestamp = value,
+        "annotations" => parts.annotations = value,
+        "metadata" => parts.metadata = value,
+        "clusterName" | "cluster" if value.kind() == Kind::String => event.cluster = value.text(),
+        "level" => {}
+        _ => return false,
+    }
+    true
+}
+
+/// From the event, the log group of EKS, or the topic's settings.
+fn cluster<'a>(context: &Context<'a>, event: &mut ChangeEvent<'a>) {
+    if event.cluster.is_empty() {
+        let group = context.envelope.get("logGroup").text();
+        event.cluster = group
+            .strip_prefix("/aws/eks/")
+            .and_then(|rest| rest.split('/').next())
+            .unwrap_or_default();
+    }
+    if event.cluster.is_empty() {
+        event.cluster = &context.topic.cluster;
+    }
+    event.account_uid = event.cluster;
+}
+
+/// The one whose rights counted; where that is an impersonated user, the impersonator stands behind.
+fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
+    let user = parts.user.get("username").text();
+    let impersonated = parts.impersonated.get("username").text();
+    let acting = if impersonated.is_empty() {
+        parts.user
+    } else {
+        parts.impersonated
+    };
+    event.actor_uid = first(&[impersonated, user]);
+    event.actor_name = event.actor_uid;
+    let in_group = |name: &str| acting.get("groups").items().any(|group| group.text() == name);
+    event.actor_type = match event.actor_uid {
+        "" => ActorType::Unknown,
+        "system:anonymous" | "system:unauthenticated" => ActorType::Other,
+        account if account.starts_with("system:serviceaccount:") => {
+            event.actor_name = account.get("system:serviceaccount:".len()..).unwrap_or(account);
+            ActorType::Service
+        }
+        "system:admin" => ActorType::Admin,
+        system if system.starts_with("system:") => ActorType::System,
+        _ if in_group("system:masters") => ActorType::Admin,
+        _ => ActorType::User,
+    };
+    // What authenticators add: the token's id and pod, the AWS identity behind an EKS user.
+    let extra = parts.user.get("extra");
+    let of = |name: &str| {
+        let value = extra.get(name);
+        value.items().next().unwrap_or(value).text()
+    };
+    let mut delegated = context.list();
+    if !impersonated.is_empty() && !user.is_empty() {
+        delegated.push(user);
+    }
+    if extra.is_some() {
+        event.actor_credential_uid = first(&[
+            of("authentication.kubernetes.io/credential-id"),
+            of("accessKeyId"),
+        ]);
+        event.actor_session_uid = first(&[of("sessionName"), of("principalId")]);
+        event.actor_invoked_by = of("authentication.kubernetes.io/pod-name");
+        let arn = first(&[of("canonicalArn"), of("arn")]);
+        event.actor_issuer = arn;
+        for link in [arn, of("sessionName")] {
+            if !link.is_empty() && !delegated.contains(&link) {
+                delegated.push(link);
+            }
+        }
+        context.tickets_in(of("sessionName"));
+    }
+    event.actor_delegated_from = context.texts(delegated);
+}
+
+fn resource<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
+    let object = parts.object;
+    let (group, resource) = (object.get("apiGroup").text(), object.get("resource").text());
+    let subresource = object.get("subresource").text();
+    event.api_version = object.get("apiVersion").text();
+    // Some versions spell `rbac.authorization.k8s.io/v1` in apiVersion.
+    let group = match event.api_version.split_once('/') {
+        Some((before, _)) if group.is_empty() => before,
+        _ => group,
+    };
+    event.namespace = object.get("namespace").text();
+    let mut list = context.list();
+    if resource.is_empty() {
+        let path = parts.uri.split('?').next().unwrap_or_default();
+        if !path.is_empty() {
+            list.push(Resource {
+                uid: path,
+                kind: "",
+                name: path,
+            });
+        }
+        event.resources = context.resources(list);
+        return;
+    }
+    let dot = if group.is_empty() { "" } else { "." };
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    event.api_service = context.join(&[resource, dot, group, slash, subresource]);
+    let whole = context.join(&[resource, dot, group]);
+    // A creation often leaves the name out of the reference, and with `generateName` out of the request too.
+    let made = |body: Value<'a>| body.at(&["metadata", "name"]).text();
+    let generated = parts.request.at(&["metadata", "generateName"]).text();
+    let name = first(&[
+        object.get("name").text(),
+        made(parts.request),
+        made(parts.response),
+        generated,
+    ]);
+    if resource == "namespaces" && event.namespace.is_empty() {
+        event.namespace = name;
+    }
+    let in_namespace = if resource == "namespaces" {
+        ""
+    } else {
+        event.namespace
+    };
+    let uid = match (in_namespace, name) {
+        ("", "") => whole,
+        ("", name) => context.join(&[whole, "/", name]),
+        (namespace, "") => context.join(&[whole, "/", namespace]),
+        (namespace, name) => context.join(&[whole, "/", namespace, "/", name]),
+    };
+    list.push(Resource {
+        uid,
+        kind: event.api_service,
+        name,
+    });
+    event.resources = context.resources(list);
+}
+
+fn outcome<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
+    let code = parts.status.get("code");
+    event.status_code = context.text(code);
+    event.status_detail = first(&[
+        parts.status.get("message").text(),
+        parts.status.get("reason").text(),
+        parts.annotations.get("authorization.k8s.io/reason").text(),
+    ]);
+    let decision = parts.annotations.get("authorization.k8s.io/decision").text();
+    event.status = match code.i64() {
+        _ if parts.stage == "Panic" => Status::Failure,
+        Some(100..400) => Status::Success,
+        Some(_) => Status::Failure,
+        None if decision == "forbid" || parts.status.get("status").text() == "Failure" => Status::Failure,
+        None if parts.status.get("status").text() == "Success" => Status::Success,
+        None => Status::Unknown,
+    };
+    if parts.annotations.get("audit.k8s.io/truncated").bool() == Some(true) {
+        context.mark(Mark::Truncated);
+    }
+}
+
+fn kind(event: &mut ChangeEvent<'_>, parts: &Parts<'_>) {
+    let resource = parts.object.get("resource").text();
+    let subresource = parts.object.get("subresource").text();
+    event.verb = classify::verb(event.api_operation, resource, subresource);
+    event.privilege_class = classify::privilege_class(event.api_service, resource, subresource);
+    // A kubelet fetches a token for each of its pods: that begins a session and changes nothing.
+    let session = resource == "serviceaccounts"
+        && subresource == "token"
+        && event.actor_uid.starts_with("system:node:");
+    event.class = if session {
+        Class::Authentication
+    } else {
+        classify::class(resource, event.verb)
+    };
+    event.activity = if session {
+        1
+    } else {
+        verb::activity(event.class, event.verb)
+    };
+    let dry_run = parts.uri.contains("dryRun=All");
+    event.is_change = !session && !dry_run && !matches!(event.verb, Verb::Read | Verb::Unknown);
+}
+
+/// Tickets stand in annotations and labels.
+fn tickets<'a>(context: &mut Context<'a>, object: Value<'a>) {
+    for operation in object.items() {
+        let path = operation.get("path").text();
+        if path.contains("/annotations") || path.contains("/labels") {
+            context.tickets_below(operation.get("value"));
+        }
+    }
+    let metadata = object.get("metadata");
+    for (name, value) in metadata.get("annotations").members() {
+        // It repeats the whole object.
+        if name != "kubectl.kubernetes.io/last-applied-configuration" {
+            context.tickets_in(value.text());
+        }
+    }
+    context.tickets_below(metadata.get("labels"));
+}
+
+#[cfg(test)]
+mod tests;
