@@ -39,8 +39,6 @@ SETTINGS {dedup_window} = 10000,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     max_bytes_to_merge_at_max_space_in_pool = 17179869184,
-    min_parts_to_merge_at_once = 80,
-    max_parts_to_merge_at_once = 200,
     merge_selector_base = 40;
 
 {distributed:raw_records};
@@ -134,6 +132,7 @@ CREATE TABLE IF NOT EXISTS {db}.{table:changes} {on_cluster}
     decision {decision} CODEC(ZSTD(1)),
     rules Array(LowCardinality(String)),
     decision_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+    approval {approval} CODEC(ZSTD(1)),
     model_name LowCardinality(String),
     model_hash LowCardinality(FixedString(32)),
     calibration_hash LowCardinality(FixedString(32)),
@@ -201,6 +200,7 @@ CREATE TABLE IF NOT EXISTS {db}.{table:superseded} {on_cluster}
     of_child Int32 CODEC(ZSTD(1)),
     of_batch_id UInt64 CODEC(ZSTD(1)),
     of_attempt UInt8 CODEC(ZSTD(1)),
+    kafka_time DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
     noted_time DateTime64(6, 'UTC') CODEC(DoubleDelta, ZSTD(1))
 )
 ENGINE = {merge_tree:superseded}
@@ -216,11 +216,12 @@ CREATE TABLE IF NOT EXISTS {db}.{table:operations} {on_cluster}
     kind LowCardinality(String),
     who String CODEC(ZSTD(1)),
     why String CODEC(ZSTD(1)),
-    details String CODEC(ZSTD(1)),
-    program_version LowCardinality(String),
-    config_hash FixedString(32) CODEC(ZSTD(1)),
-    model_hash FixedString(32) CODEC(ZSTD(1)),
-    policy_hash FixedString(32) CODEC(ZSTD(1))
+    topic LowCardinality(String),
+    incarnation UInt32 CODEC(ZSTD(1)),
+    partition Int32 CODEC(ZSTD(1)),
+    offset_from Int64 CODEC(ZSTD(1)),
+    offset_to Int64 CODEC(ZSTD(1)),
+    details Map(LowCardinality(String), String) CODEC(ZSTD(1))
 )
 ENGINE = {merge_tree:operations}
 ORDER BY (time, kind)

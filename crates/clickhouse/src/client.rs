@@ -21,49 +21,27 @@ pub struct LedgerClient {
     options: Arc<Options>,
 }
 
-/// `cg:<batch>:<table>:<part>:<attempt>:<send>`, never used twice: the server refuses an id that still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryId {
-    /// Of the fence.
-    pub batch_id: u64,
+/// One block of rows for one table and one table partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Insert<'a> {
     /// Which table.
     pub table: Table,
-    /// Which insert of this batch into this table (one per table partition, one per half).
-    pub part: u32,
-    /// Raised by a kill and read-back.
-    pub attempt: u8,
-    /// Raised by every resend.
-    pub send: u32,
-}
-
-impl fmt::Display for QueryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            batch_id,
-            table,
-            part,
-            attempt,
-            send,
-        } = self;
-        write!(f, "cg:{batch_id}:{}:{part}:{attempt}:{send}", table.name())
-    }
-}
-
-/// One block of rows for one table and one table partition.
-#[derive(Clone, Debug)]
-pub struct Insert<'a> {
-    /// The id by which a successor can kill it.
-    pub query_id: QueryId,
-    /// Rows as `rows::*::encode` wrote them. A resend must send the same bytes.
-    pub body: Bytes,
-    /// Hash over the positions and raw hashes of these rows, never over scores or encoded bytes.
+    /// Rows as [`crate::RowBinary`] wrote them. A resend must send the same bytes.
+    pub rows: &'a [u8],
+    /// The id by which a successor can kill it, never used twice; empty: the server makes one.
+    pub query_id: &'a str,
+    /// `insert_deduplication_token`; empty: the server hashes the rows.
     pub token: &'a str,
+    /// Opens a connection of its own: what made the last send fail may be the connection.
+    pub fresh_connection: bool,
     /// From now; below half of `max.poll.interval`.
     pub deadline: Duration,
 }
 
 /// Rows of one block at most. Far above any batch, so that the server never cuts one into two blocks.
 const BLOCK_ROWS_MAX: &str = "100000000";
+/// How much is handed to the socket at a time.
+const PIECE_BYTES: usize = 256 * 1024;
 
 impl LedgerClient {
     /// Checks the settings; connects with the first request.
@@ -88,38 +66,40 @@ impl LedgerClient {
     }
 
     /// Inserts one block: all of it or nothing. `Ok` is a hint, the read-back is the truth.
-    ///
-    /// The first send (`send == 0`) uses a pooled connection, every resend a new one: what made the first
-    /// fail may be the connection.
     pub async fn insert(&self, insert: Insert<'_>) -> Result<(), Error> {
-        let Insert {
-            query_id,
-            body,
-            token,
-            deadline,
-        } = insert;
-        let client = if query_id.send == 0 {
-            self.client.clone()
-        } else {
+        let client = if insert.fresh_connection {
             self.connector.client(&self.options)
+        } else {
+            self.client.clone()
         };
-        let statement = query_id.table.insert_statement(&self.options.database);
         let mut request = client
-            .insert_formatted_with(statement)
-            .with_setting("query_id", query_id.to_string())
+            .insert_formatted_with(insert.table.insert_statement(&self.options.database))
             .with_setting("async_insert", "0")
             // With it the server reads rows in blocks of 10 MB, each a part of its own.
             .with_setting("input_format_parallel_parsing", "0")
             .with_setting("max_insert_block_size", BLOCK_ROWS_MAX)
             .with_setting("insert_deduplicate", "1")
-            .with_setting("insert_deduplication_token", token)
             // Through a Distributed table the answer means "written there", not "queued here".
             .with_setting("distributed_foreground_insert", "1");
+        if !insert.query_id.is_empty() {
+            request = request.with_setting("query_id", insert.query_id);
+        }
+        if !insert.token.is_empty() {
+            request = request.with_setting("insert_deduplication_token", insert.token);
+        }
         let sending = async {
-            request.send(body).await?;
+            // In pieces that stay in the cache; the allocator hands the same few out again and again, while one
+            // copy of the whole block would touch fresh pages.
+            for piece in insert.rows.chunks(PIECE_BYTES) {
+                request.send(Bytes::copy_from_slice(piece)).await?;
+            }
             request.end().await
         };
-        self.within(deadline, "insert", sending).await
+        self.within(insert.deadline, "insert", sending).await
+    }
+
+    pub(crate) fn read_timeout(&self) -> Duration {
+        self.options.read_timeout
     }
 
     /// Whether the server answers, with its version.
@@ -127,16 +107,25 @@ impl LedgerClient {
         self.one("ping", self.query("SELECT version()")).await
     }
 
-    /// Ends what a dead owner may still run, and waits until it has ended.
+    /// Ends what a dead owner may still run, waits until it has ended and says how many queries that were.
     ///
     /// An insert whose sender hangs is waited for until the server's `http_receive_timeout`, so `deadline`
     /// should be above that (5 s in the writer's profile).
-    pub async fn kill_batch(&self, batch_id: u64, deadline: Duration) -> Result<(), Error> {
-        let statement = format!(
-            "KILL QUERY WHERE user = currentUser() AND query_id LIKE 'cg:{batch_id}:%' SYNC FORMAT Null"
-        );
-        self.within(deadline, "kill", self.client.query_raw(&statement).execute())
-            .await
+    pub async fn kill_batch(&self, batch_id: u64, deadline: Duration) -> Result<u32, Error> {
+        let statement =
+            format!("KILL QUERY WHERE user = currentUser() AND query_id LIKE 'cg:{batch_id}:%' SYNC");
+        let killing = async {
+            self.client
+                .query_raw(&statement)
+                .fetch_bytes("TSV")?
+                .collect()
+                .await
+        };
+        let killed = self.within(deadline, "kill", killing).await?;
+        let lines = killed
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        Ok(u32::try_from(lines.count()).unwrap_or(u32::MAX))
     }
 
     /// One row per table: does the server hold exactly the columns that this version writes?
@@ -245,18 +234,6 @@ fn difference(table: Table, found: &[(String, String)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_query_id_names_batch_table_part_attempt_and_send() {
-        let id = QueryId {
-            batch_id: 7,
-            table: Table::RawRecords,
-            part: 2,
-            attempt: 1,
-            send: 3,
-        };
-        assert_eq!(id.to_string(), "cg:7:raw_records:2:1:3");
-    }
 
     #[test]
     fn an_older_or_changed_table_is_told_by_its_first_difference() {

@@ -112,6 +112,9 @@ pub(crate) const LEVEL: &str =
     "Enum8('Unscored' = -1, 'Info' = 0, 'Low' = 1, 'Medium' = 2, 'High' = 3, 'Critical' = 4)";
 /// Values of `decision`.
 pub(crate) const DECISION: &str = "Enum8('allow' = 0, 'require_approval' = 1, 'deny' = 2)";
+/// Values of `approval`: `Ask::ALL` in its order.
+pub(crate) const APPROVAL: &str =
+    "Enum8('none' = 0, 'asked' = 1, 'grouped' = 2, 'backfill' = 3, 'learning' = 4, 'repeat' = 5)";
 /// Values of `why` in `superseded`.
 pub(crate) const WHY: &str = "Enum8('late_insert' = 0, 'redelivery' = 1, 'identical' = 2)";
 
@@ -205,6 +208,7 @@ const CHANGES: &[Column] = &[
     ("decision", DECISION),
     ("rules", LOWS),
     ("decision_time", TIME),
+    ("approval", APPROVAL),
     ("model_name", LOW),
     ("model_hash", DIGEST),
     ("calibration_hash", DIGEST),
@@ -278,6 +282,7 @@ const SUPERSEDED: &[Column] = &[
     ("of_child", "Int32"),
     ("of_batch_id", "UInt64"),
     ("of_attempt", "UInt8"),
+    ("kafka_time", TIME),
     ("noted_time", TIME),
 ];
 
@@ -286,11 +291,12 @@ const OPERATIONS: &[Column] = &[
     ("kind", LOW),
     ("who", "String"),
     ("why", "String"),
-    ("details", "String"),
-    ("program_version", LOW),
-    ("config_hash", "FixedString(32)"),
-    ("model_hash", "FixedString(32)"),
-    ("policy_hash", "FixedString(32)"),
+    ("topic", LOW),
+    ("incarnation", "UInt32"),
+    ("partition", "Int32"),
+    ("offset_from", "Int64"),
+    ("offset_to", "Int64"),
+    ("details", "Map(LowCardinality(String), String)"),
 ];
 
 #[cfg(test)]
@@ -301,8 +307,8 @@ mod tests {
     fn an_insert_names_every_column() {
         assert_eq!(
             Table::Operations.insert_statement("cg"),
-            "INSERT INTO `cg`.`operations` (`time`, `kind`, `who`, `why`, `details`, `program_version`, \
-             `config_hash`, `model_hash`, `policy_hash`) FORMAT RowBinary"
+            "INSERT INTO `cg`.`operations` (`time`, `kind`, `who`, `why`, `topic`, `incarnation`, \
+             `partition`, `offset_from`, `offset_to`, `details`) FORMAT RowBinary"
         );
     }
 

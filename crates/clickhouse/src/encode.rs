@@ -14,6 +14,11 @@ impl<'o> RowWriter<'o> {
         Self { out }
     }
 
+    /// Bytes in the buffer.
+    pub(crate) fn written(&self) -> usize {
+        self.out.len()
+    }
+
     pub(crate) fn u8(&mut self, value: u8) {
         self.out.push(value);
     }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use changegate_pipeline::ledger::{self, Class};
+
 use crate::columns::Table;
 
 /// What went wrong between us and ClickHouse.
@@ -11,6 +13,16 @@ pub enum Error {
         "ClickHouse at {url} does not answer: {reason}; check that it runs and that [clickhouse] url is right"
     )]
     Unreachable {
+        /// Address without user and password.
+        url: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The connection broke. Whether the rows are there is not known.
+    #[error(
+        "the connection to ClickHouse at {url} broke: {reason}; the statement may still have been carried out"
+    )]
+    Interrupted {
         /// Address without user and password.
         url: String,
         /// What the network said.
@@ -161,14 +173,49 @@ impl Error {
         self.trouble().retry()
     }
 
+    /// What may be assumed about the rows of an insert. In doubt: unknown.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. } => Class::Unavailable,
+            Self::Server { code, message } => match class(*code, message) {
+                Trouble::Data => Class::Refused,
+                Trouble::Access => Class::Denied,
+                Trouble::Schema => Class::Schema,
+                Trouble::DiskFull | Trouble::ReadOnly | Trouble::Overloaded => Class::Unavailable,
+                Trouble::Down | Trouble::Slow | Trouble::Killed | Trouble::Other => Class::Unknown,
+            },
+            Self::Schema { .. } | Self::Settings(_) => Class::Schema,
+            Self::Interrupted { .. }
+            | Self::TimedOut { .. }
+            | Self::Foreign { .. }
+            | Self::Answer { .. }
+            | Self::Output(_) => Class::Unknown,
+        }
+    }
+
     /// What kind it is.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::Unreachable { .. } | Self::Foreign { .. } => Trouble::Down,
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Foreign { .. } => Trouble::Down,
             Self::TimedOut { .. } => Trouble::Slow,
             Self::Server { code, message } => class(*code, message),
             Self::Schema { .. } | Self::Settings(_) => Trouble::Schema,
             Self::Answer { .. } | Self::Output(_) => Trouble::Other,
+        }
+    }
+}
+
+impl From<Error> for ledger::Error {
+    fn from(error: Error) -> Self {
+        let code = if let Error::Server { code, .. } = &error {
+            *code
+        } else {
+            0
+        };
+        Self {
+            class: error.class(),
+            message: error.to_string(),
+            code,
         }
     }
 }
@@ -250,11 +297,18 @@ pub(crate) fn from_client(error: clickhouse::error::Error, url: &str, what: &'st
                 message: message.chars().take(300).collect(),
             },
         },
-        Client::Network(reason) => Error::Unreachable {
-            url,
-            reason: chain(reason.as_ref()),
-        },
-        Client::TimedOut => Error::Unreachable {
+        Client::Network(reason) => {
+            let connecting = reason
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(hyper_util::client::legacy::Error::is_connect);
+            let reason = chain(reason.as_ref());
+            if connecting {
+                Error::Unreachable { url, reason }
+            } else {
+                Error::Interrupted { url, reason }
+            }
+        }
+        Client::TimedOut => Error::Interrupted {
             url,
             reason: "timeout expired".to_owned(),
         },

@@ -3,11 +3,18 @@
 mod client;
 mod columns;
 mod connect;
+mod copies;
 mod encode;
+mod encoder;
 mod error;
-pub mod rows;
+mod ledger;
+pub mod migrate;
+mod recovery;
+mod stored;
 
-pub use client::{Insert, LedgerClient, QueryId};
+pub use client::{Insert, LedgerClient};
 pub use columns::{Column, Table, kept_kafka_time, partition_of};
 pub use connect::Options;
+pub use encoder::RowBinary;
 pub use error::{Error, Retry, Trouble};
+pub use ledger::ClickHouseLedger;

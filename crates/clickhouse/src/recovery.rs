@@ -1,0 +1,210 @@
+//! What the ledger holds: the questions that recovery asks on every assignment.
+//!
+//! Each table is asked on its own. Copies of one position are answered once, with the smallest `(batch_id,
+//! attempt)`: the one that the views show.
+
+use changegate_approval::{Ask, StoredChange};
+use changegate_pipeline::ledger::{BatchId, KnownChange, KnownRecord, KnownReject, Range, Span, Stamp, Tail};
+use changegate_types::{Digest, Keyed128, RejectCode};
+use clickhouse::query::Query;
+use serde::Deserialize;
+
+use crate::client::LedgerClient;
+use crate::error::Error;
+use crate::stored;
+
+/// Rows of one incarnation of one partition, from an offset to before another.
+const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
+    AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
+
+impl LedgerClient {
+    /// Batches that this user has a query running for.
+    pub async fn running(&self) -> Result<Vec<BatchId>, Error> {
+        let sql = "SELECT DISTINCT toUInt64OrZero(splitByChar(':', query_id)[2]) FROM system.processes \
+             WHERE user = currentUser() AND query_id LIKE 'cg:%:%'";
+        let batches: Vec<u64> = self.all("running batches", self.query(sql)).await?;
+        Ok(batches.into_iter().map(BatchId).collect())
+    }
+
+    /// What there is of the newest incarnation of a partition.
+    pub async fn tail(&self, topic: &str, partition: i32) -> Result<Option<Tail>, Error> {
+        let of = |table: &str, is_record: u8| {
+            format!(
+                "SELECT incarnation, max(offset) AS last, max(batch_id) AS batch, {is_record} AS is_record \
+                 FROM {table} WHERE topic = {{topic:String}} AND partition = {{partition:Int32}} \
+                 GROUP BY incarnation"
+            )
+        };
+        let sql = format!(
+            "SELECT incarnation, max(last), maxIf(last, is_record = 1), max(is_record), max(max(batch)) OVER () \
+             FROM ({} UNION ALL {} UNION ALL {}) GROUP BY incarnation ORDER BY incarnation DESC LIMIT 1",
+            of("raw_records", 1),
+            of("changes", 0),
+            of("rejected", 0)
+        );
+        let query = self
+            .query(&sql)
+            .param("topic", topic)
+            .param("partition", partition);
+        let rows: Vec<(u32, i64, i64, u8, u64)> = self.all("tail", query).await?;
+        Ok(rows
+            .first()
+            .map(|&(incarnation, max_offset, max_record, has_record, batch)| Tail {
+                incarnation,
+                max_offset,
+                max_record: (has_record == 1).then_some(max_record),
+                batch: BatchId(batch),
+            }))
+    }
+
+    /// The newest rows of `raw_records` within the span, newest first.
+    pub async fn newest_records(&self, span: &Span<'_>, limit: usize) -> Result<Vec<KnownRecord>, Error> {
+        let sql = format!(
+            "SELECT offset, raw_hash, stored_hash FROM raw_records WHERE {IN_SPAN} \
+             ORDER BY offset DESC, batch_id, attempt LIMIT 1 BY offset LIMIT {limit}"
+        );
+        let rows: Vec<RecordRow> = self.all("newest records", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(KnownRecord::from).collect())
+    }
+
+    /// Rows of `raw_records` within the span, by offset.
+    pub async fn known_records(&self, span: &Span<'_>) -> Result<Vec<KnownRecord>, Error> {
+        let sql = format!(
+            "SELECT offset, raw_hash, stored_hash FROM raw_records WHERE {IN_SPAN} \
+             ORDER BY offset, batch_id, attempt LIMIT 1 BY offset"
+        );
+        let rows: Vec<RecordRow> = self.all("known records", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(KnownRecord::from).collect())
+    }
+
+    /// Rows of `changes` within the span, by offset and child.
+    pub async fn known_changes(&self, span: &Span<'_>) -> Result<Vec<KnownChange>, Error> {
+        let sql = format!(
+            "SELECT offset, child, event_uid, content_hash, change_uid, batch_id, attempt, \
+             has(marks, 'redelivery') AS redelivery, toString(approval) AS ask FROM changes WHERE {IN_SPAN} \
+             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child"
+        );
+        let rows: Vec<ChangeRow> = self.all("known changes", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(KnownChange::from).collect())
+    }
+
+    /// Rows of `rejected` within the span, by offset and child.
+    pub async fn known_rejects(&self, span: &Span<'_>) -> Result<Vec<KnownReject>, Error> {
+        let sql = format!(
+            "SELECT offset, child, toString(code), reason, at_byte FROM rejected WHERE {IN_SPAN} \
+             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child"
+        );
+        let rows: Vec<(i64, i32, String, String, u32)> =
+            self.all("known rejects", self.within_span(&sql, span)).await?;
+        let known = |(offset, child, code, reason, at_byte): (i64, i32, String, String, u32)| KnownReject {
+            offset,
+            child: child.unsigned_abs(),
+            code: RejectCode::ALL.into_iter().find(|known| known.name() == code),
+            reason,
+            at_byte,
+        };
+        Ok(rows.into_iter().map(known).collect())
+    }
+
+    /// Offset and child of the copies that `superseded` names within the span, sorted.
+    pub async fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error> {
+        let sql =
+            format!("SELECT DISTINCT offset, child FROM superseded WHERE {IN_SPAN} ORDER BY offset, child");
+        self.all("known superseded", self.within_span(&sql, span)).await
+    }
+
+    /// Rows of `changes` within the span for which a request went out, or should have.
+    pub async fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error> {
+        let sql = format!(
+            "SELECT {} FROM (SELECT * FROM changes WHERE {IN_SPAN} \
+             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child) \
+             WHERE approval IN ('asked', 'grouped') ORDER BY offset, child",
+            stored::COLUMNS
+        );
+        let rows: Vec<stored::Row> = self.all("requests", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(StoredChange::from).collect())
+    }
+
+    /// Ranges of offsets without a row in `raw_records`, up to the last row of the span.
+    pub async fn gaps(&self, span: &Span<'_>, limit: usize) -> Result<Vec<Range>, Error> {
+        let sql = format!(
+            "SELECT before + 1, offset FROM (SELECT offset, lagInFrame(offset, 1, {{from:Int64}} - 1) OVER \
+             (ORDER BY offset ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before \
+             FROM raw_records WHERE {IN_SPAN}) WHERE offset > before + 1 ORDER BY offset LIMIT {limit}"
+        );
+        let rows = self.all("gaps", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(range).collect())
+    }
+
+    /// Holes of the incarnation that are on record.
+    pub async fn holes(&self, span: &Span<'_>) -> Result<Vec<Range>, Error> {
+        let sql = "SELECT DISTINCT offset_from, offset_to FROM operations \
+             WHERE kind IN ('hole', 'gap_skipped') AND topic = {topic:String} \
+             AND incarnation = {incarnation:UInt32} AND partition = {partition:Int32} \
+             AND offset_to > {from:Int64} AND offset_from < {to:Int64} ORDER BY offset_from, offset_to";
+        let rows = self.all("holes", self.within_span(sql, span)).await?;
+        Ok(rows.into_iter().map(range).collect())
+    }
+
+    pub(crate) fn within_span(&self, sql: &str, span: &Span<'_>) -> Query {
+        self.query(sql)
+            .param("topic", span.topic)
+            .param("incarnation", span.incarnation)
+            .param("partition", span.partition)
+            .param("from", span.from)
+            .param("to", span.to)
+    }
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct RecordRow {
+    offset: i64,
+    raw_hash: [u8; 32],
+    stored_hash: [u8; 32],
+}
+
+impl From<RecordRow> for KnownRecord {
+    fn from(row: RecordRow) -> Self {
+        Self {
+            offset: row.offset,
+            raw_hash: Digest(row.raw_hash),
+            stored_hash: Digest(row.stored_hash),
+        }
+    }
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct ChangeRow {
+    offset: i64,
+    child: i32,
+    event_uid: [u8; 16],
+    content_hash: [u8; 16],
+    change_uid: [u8; 16],
+    batch_id: u64,
+    attempt: u8,
+    redelivery: u8,
+    ask: String,
+}
+
+impl From<ChangeRow> for KnownChange {
+    fn from(row: ChangeRow) -> Self {
+        let uid = |bytes| Keyed128(u128::from_be_bytes(bytes));
+        Self {
+            offset: row.offset,
+            child: row.child.unsigned_abs(),
+            event_uid: uid(row.event_uid),
+            content_hash: uid(row.content_hash),
+            change_uid: uid(row.change_uid),
+            stamp: Stamp {
+                batch: BatchId(row.batch_id),
+                attempt: row.attempt,
+            },
+            redelivery: row.redelivery == 1,
+            ask: Ask::parse(&row.ask).unwrap_or_default(),
+        }
+    }
+}
+
+fn range((from, to): (i64, i64)) -> Range {
+    Range { from, to }
+}
