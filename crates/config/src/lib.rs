@@ -35,4 +35,4 @@ pub use settings::{
     Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, Model,
     SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
 };
-pub use value::{ByteSize, Secret};
+pub use value::{ByteSize, Properties, Secret};

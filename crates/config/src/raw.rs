@@ -1,10 +1,10 @@
 //! Every section and key, with unit, default and effect. `deploy/changegate.toml` shows all of them.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     schema::{keywords, section},
-    value::{ByteSize, Secret},
+    value::{ByteSize, Properties, Secret},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -125,7 +125,7 @@ section! {
         /// How long raw topics keep records: replays and repairs reach back this far. Default "14d".
         retention: Duration = 14 * 24 * HOUR,
         /// More librdkafka properties, passed through; those that delivery rests on are refused. Default none.
-        properties: BTreeMap<String, String> = BTreeMap::new(),
+        properties: Properties = Properties::default(),
     }
 }
 

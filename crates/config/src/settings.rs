@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,7 +11,9 @@ use toml::{Table, Value as Toml};
 
 use crate::{
     Error, LocalEngines, LogFormat, Problem, RawSettings, Reads, SaslMechanism, Secret, SecurityProtocol,
-    error::Problems, overrides, value::Value,
+    error::Problems,
+    overrides,
+    value::{Properties, Value},
 };
 
 /// Where the file is looked for when none is named.
@@ -105,7 +106,7 @@ pub struct Kafka {
     /// Retention of raw topics.
     pub retention: Duration,
     /// More librdkafka properties. None of those that delivery rests on is among them.
-    pub properties: BTreeMap<String, String>,
+    pub properties: Properties,
 }
 
 /// SASL credentials.

@@ -286,14 +286,40 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-/// Settings that are passed through: text, number or boolean, kept as text.
-impl Value for BTreeMap<String, String> {
+/// Settings that are passed through: names and texts. Values whose name sounds like a secret print as `***`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Properties(BTreeMap<String, String>);
+
+impl Properties {
+    /// All of them, by name, as they are.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    /// All of them, by name, fit to be printed.
+    fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
+        const HIDDEN: [&str; 5] = ["password", "secret", "token", "pem", "key"];
+        self.iter().map(|(name, text)| {
+            let hidden = HIDDEN.iter().any(|part| name.contains(part));
+            (name, if hidden { "***" } else { text })
+        })
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.shown()).finish()
+    }
+}
+
+/// Text, number or boolean, kept as text.
+impl Value for Properties {
     const SHAPE: Shape = Shape::Table;
     fn read(value: Toml, key: &str, problems: &mut Problems) -> Option<Self> {
         let Toml::Table(table) = value else {
             return refuse("a table of names and values", &value, key, problems);
         };
-        let mut read = Self::new();
+        let mut read = BTreeMap::new();
         for (name, value) in table {
             let text = match value {
                 Toml::String(text) => text,
@@ -310,18 +336,12 @@ impl Value for BTreeMap<String, String> {
             };
             read.insert(name, text);
         }
-        Some(read)
+        Some(Self(read))
     }
     fn show(&self) -> Option<Toml> {
-        let hidden = |name: &str| {
-            ["password", "secret", "token", "pem", "key"]
-                .iter()
-                .any(|part| name.contains(part))
-        };
-        let shown = self.iter().map(|(name, text)| {
-            let text = if hidden(name) { "***" } else { text };
-            (name.clone(), Toml::String(text.to_owned()))
-        });
+        let shown = self
+            .shown()
+            .map(|(name, text)| (name.to_owned(), Toml::String(text.to_owned())));
         Some(Toml::Table(shown.collect()))
     }
 }

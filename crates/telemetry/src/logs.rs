@@ -349,6 +349,17 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_second_subscriber_is_refused() {
+        let quiet = LogSettings {
+            level: "off".to_owned(),
+            ..LogSettings::default()
+        };
+        let guard = init(&quiet, []).unwrap();
+        assert!(matches!(init(&quiet, []), Err(LogError::Twice)));
+        guard.shutdown();
+    }
+
+    #[test]
     fn the_variable_beats_the_setting() {
         let settings = LogSettings::default();
         let env = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {

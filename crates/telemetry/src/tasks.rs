@@ -268,6 +268,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn sigterm_asks_for_shutdown() {
+        let tasks = Tasks::new();
+        shutdown_on_signals(&tasks).unwrap();
+        assert!(!tasks.shutdown().requested());
+        let killed = std::process::Command::new("sh")
+            .args(["-c", "kill -TERM \"$PPID\""])
+            .status()
+            .unwrap();
+        assert!(killed.success());
+        tasks.shutdown().wait().await;
+    }
+
+    #[tokio::test]
     async fn waiting_after_the_request_ends_at_once() {
         let shutdown = Shutdown::default();
         assert!(!shutdown.requested());

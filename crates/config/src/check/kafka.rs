@@ -47,7 +47,7 @@ impl RawKafka {
             "kafka.raw_record_bytes_max",
             problems,
         );
-        for name in self.properties.keys() {
+        for (name, _) in self.properties.iter() {
             if let Some(reason) = owned_property(name) {
                 problems.add(format!("kafka.properties.{name}"), reason);
             }

@@ -223,7 +223,7 @@ fn variables_beat_the_file() {
     let settings = parse(file, &env).unwrap();
     assert_eq!(settings.kafka.bootstrap, "a:1,b:2");
     assert_eq!(settings.kafka.workers, 4);
-    assert_eq!(settings.kafka.properties["fetch.min.bytes"], "7");
+    assert!(settings.kafka.properties.iter().eq([("fetch.min.bytes", "7")]));
     assert_eq!(settings.batch.rows, 10);
     assert_eq!(settings.decision.thresholds.approve_from(), 70.5);
     assert!(settings.decision.publish_decisions);
@@ -312,6 +312,15 @@ fn secrets_come_from_files_and_never_print() {
     let empty = fault(&format!("[clickhouse]\npassword_file = '{path}'"), &[]);
     assert!(empty.contains("is empty"), "{empty}");
     fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_property_that_sounds_like_a_secret_never_prints() {
+    let text = "kafka.properties = { \"ssl.keystore.password\" = 'hunter2', \"client.rack\" = 'eu1' }";
+    let settings = parse(text, &[]).unwrap();
+    for shown in [settings.to_toml_redacted(), format!("{settings:?}")] {
+        assert!(!shown.contains("hunter2") && shown.contains("eu1"), "{shown}");
+    }
 }
 
 #[test]
