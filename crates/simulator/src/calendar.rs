@@ -88,27 +88,18 @@ impl Put for Spaced {
     }
 }
 
-/// `2026/11/24`, as in the keys of delivered files.
-pub(crate) struct DayPath(pub(crate) i64);
-
-impl Put for DayPath {
-    fn put(&self, out: &mut Vec<u8>) {
-        let (year, month, day) = civil(self.0.div_euclid(DAY));
-        put!(out; Padded(year, 4), "/", Padded(month, 2), "/", Padded(day, 2));
-    }
-}
-
 /// `Nov 24, 2026, 8:15:30 AM`, the spelling of expiry times in STS answers.
 pub(crate) struct American(pub(crate) i64);
 
 impl Put for American {
     fn put(&self, out: &mut Vec<u8>) {
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
         let (year, month, day) = civil(self.0.div_euclid(DAY));
         let second = (self.0.rem_euclid(DAY) / SECOND) as u64;
         let hour = second / 3600;
-        let clock = if hour % 12 == 0 { 12 } else { hour % 12 };
+        let clock = if hour.is_multiple_of(12) { 12 } else { hour % 12 };
         put!(
             out;
             MONTHS[(month as usize - 1) % 12], " ", day, ", ", year, ", ", clock, ":",

@@ -102,7 +102,13 @@ pub(crate) struct Spec {
 }
 
 const fn read(key: &'static str, request: &'static str, resources: &'static str) -> Spec {
-    Spec { key, kind: Kind::Read, request, response: "", resources }
+    Spec {
+        key,
+        kind: Kind::Read,
+        request,
+        response: "",
+        resources,
+    }
 }
 
 const fn write(
@@ -111,11 +117,23 @@ const fn write(
     response: &'static str,
     resources: &'static str,
 ) -> Spec {
-    Spec { key, kind: Kind::Write, request, response, resources }
+    Spec {
+        key,
+        kind: Kind::Write,
+        request,
+        response,
+        resources,
+    }
 }
 
 const fn sign_in(key: &'static str, request: &'static str, response: &'static str) -> Spec {
-    Spec { key, kind: Kind::SignIn, request, response, resources: "" }
+    Spec {
+        key,
+        kind: Kind::SignIn,
+        request,
+        response,
+        resources: "",
+    }
 }
 
 /// Index of a call.
@@ -141,7 +159,10 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn new() -> Self {
-        let mut catalog = Self { calls: Vec::new(), by_key: HashMap::new() };
+        let mut catalog = Self {
+            calls: Vec::new(),
+            by_key: HashMap::new(),
+        };
         catalog.add(Source::AwsCloudtrail, aws::CLOUDTRAIL);
         catalog.add(Source::AwsEventbridge, aws::EVENTBRIDGE);
         catalog.add(Source::AzureActivity, azure::ACTIVITY);
@@ -180,7 +201,10 @@ impl Catalog {
     /// # Panics
     /// On a key that is not in the catalogue.
     pub(crate) fn id(&self, key: &str) -> CallId {
-        *self.by_key.get(key).unwrap_or_else(|| panic!("no call has the key {key}"))
+        *self
+            .by_key
+            .get(key)
+            .unwrap_or_else(|| panic!("no call has the key {key}"))
     }
 
     pub(crate) fn get(&self, id: CallId) -> &Call {

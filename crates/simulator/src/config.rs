@@ -164,7 +164,7 @@ pub struct Config {
     pub start_ms: i64,
     /// End of the period (exclusive), in milliseconds since 1970.
     pub end_ms: i64,
-    /// How busy the organisation is; 1.0 is about 9,500 events on a working day.
+    /// How busy the organisation is; 1.0 is about 15,000 events on a working day.
     pub rate: f64,
     /// Share of records that are delivered a second time.
     pub duplicate_rate: f64,
@@ -197,7 +197,7 @@ impl Config {
             late_rate: 0.01,
             malformed_rate: 0.002,
             bursts_per_day: 0.5,
-            incident_rate: 1.7,
+            incident_rate: 1.9,
             lookalike_rate: 2.0,
             incident_kinds: None,
             exclude_team: None,
@@ -206,16 +206,22 @@ impl Config {
 
     /// The demo: 30 days of all sources and all kinds of incident, ending at `end_ms`.
     pub fn demo(end_ms: i64) -> Self {
-        Self::days(2026, 30, end_ms)
+        Self {
+            rate: 0.7,
+            ..Self::days(2026, 30, end_ms)
+        }
     }
 
     /// Training: another seed of the same organisation, without the [`holdout`].
     pub fn training(seed: u64, days: u32, end_ms: i64) -> Self {
         let holdout = holdout();
-        let kinds = IncidentKind::ALL.into_iter().filter(|kind| !holdout.incident_kinds.contains(kind));
+        let kinds = IncidentKind::ALL
+            .into_iter()
+            .filter(|kind| !holdout.incident_kinds.contains(kind));
         Self {
             incident_kinds: Some(kinds.collect()),
             exclude_team: Some(holdout.team.to_owned()),
+            rate: 0.7,
             ..Self::days(seed, days, end_ms)
         }
     }

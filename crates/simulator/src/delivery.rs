@@ -77,7 +77,13 @@ fn form(scene: Scene<'_>, event: &Event) -> Form {
             1 => Form::Connector,
             _ => Form::Bare,
         },
-        Source::KubernetesAudit => if event.place.is_multiple_of(2) { Form::EventList } else { Form::Lines },
+        Source::KubernetesAudit => {
+            if event.place.is_multiple_of(2) {
+                Form::EventList
+            } else {
+                Form::Lines
+            }
+        }
         Source::OktaSystem if event.seed.is_multiple_of(3) => Form::EventHook,
         Source::GithubWebhook | Source::GitlabWebhook if event.app.is_multiple_of(3) => Form::Wrapped,
         _ => Form::Bare,
@@ -109,7 +115,13 @@ fn delay(source: Source, form: Form) -> i64 {
 }
 
 /// Puts a day's events into records. `events` is in order of time.
-pub(crate) fn deliver(scene: Scene<'_>, events: &[Event], config: &Config, rng: &mut Rng, out: &mut Vec<Delivery>) {
+pub(crate) fn deliver(
+    scene: Scene<'_>,
+    events: &[Event],
+    config: &Config,
+    rng: &mut Rng,
+    out: &mut Vec<Delivery>,
+) {
     // The open record of each source, form and place.
     let mut open: std::collections::HashMap<(Source, Form, u8), usize> = std::collections::HashMap::new();
     for event in events {
@@ -132,12 +144,22 @@ pub(crate) fn deliver(scene: Scene<'_>, events: &[Event], config: &Config, rng: 
         if rng.chance(config.late_rate) {
             arrives_ms += rng.range(HOUR, 30 * HOUR);
         }
-        out.push(Delivery { arrives_ms, source, form, redelivery: false, first: *event, more: Vec::new() });
+        out.push(Delivery {
+            arrives_ms,
+            source,
+            form,
+            redelivery: false,
+            first: *event,
+            more: Vec::new(),
+        });
     }
     let copies: Vec<Delivery> = out
         .iter()
         .filter(|_| rng.chance(config.duplicate_rate))
-        .map(|delivery| Delivery { redelivery: true, ..delivery.clone() })
+        .map(|delivery| Delivery {
+            redelivery: true,
+            ..delivery.clone()
+        })
         .collect();
     for mut copy in copies {
         copy.arrives_ms += rng.range(SECOND, 2 * HOUR);
@@ -169,7 +191,11 @@ pub(crate) fn write(
     headers.clear();
     let first = &delivery.first;
     match delivery.source {
-        Source::AwsCloudtrail | Source::AwsEventbridge | Source::AzureActivity | Source::GcpAudit | Source::KubernetesAudit => {
+        Source::AwsCloudtrail
+        | Source::AwsEventbridge
+        | Source::AzureActivity
+        | Source::GcpAudit
+        | Source::KubernetesAudit => {
             put!(key; scene.place(first).id.as_str());
         }
         Source::AzureEntra | Source::OktaSystem => put!(key; scene.actor(first.who)),
@@ -197,7 +223,13 @@ pub(crate) fn write(
         Form::LogSubscription => log_subscription(scene, delivery, scratch, value),
         Form::Records => list(scene, delivery, r#"{"records":["#, "]}", value),
         Form::EventList => {
-            list(scene, delivery, r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#, "]}", value);
+            list(
+                scene,
+                delivery,
+                r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#,
+                "]}",
+                value,
+            );
         }
         Form::EventHook => {
             put!(value; r#"{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":"https://northwind.okta.example.com/api/v1/eventHooks/who1","eventId":""#);

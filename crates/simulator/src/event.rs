@@ -96,7 +96,6 @@ pub(crate) struct Work {
     pub(crate) run: u64,
     pub(crate) app: u16,
     pub(crate) author: u16,
-    pub(crate) approved: bool,
 }
 
 impl Work {
@@ -110,7 +109,6 @@ impl Work {
             run: 0,
             app: 0,
             author: 0,
-            approved: false,
         }
     }
 }

@@ -42,7 +42,10 @@ impl Malformed {
 
     /// Whether a reader can get nothing out of it and must set the whole record aside.
     pub const fn is_unreadable(self) -> bool {
-        matches!(self, Self::Truncated | Self::NotJson | Self::WrongEncoding | Self::NestingBomb)
+        matches!(
+            self,
+            Self::Truncated | Self::NotJson | Self::WrongEncoding | Self::NestingBomb
+        )
     }
 }
 
@@ -68,7 +71,10 @@ fn fields(source: Source) -> (&'static str, &'static str, &'static str) {
 /// Puts `replacement` (a value and a comma, or nothing) in front of the field `name`, which is renamed.
 fn displace(value: &mut Vec<u8>, name: &str, replacement: &str) {
     let quoted = format!("\"{name}\":");
-    if let Some(at) = value.windows(quoted.len()).position(|window| window == quoted.as_bytes()) {
+    if let Some(at) = value
+        .windows(quoted.len())
+        .position(|window| window == quoted.as_bytes())
+    {
         let new = if replacement.is_empty() {
             format!("\"x-{name}\":")
         } else {

@@ -27,7 +27,12 @@ impl<F: Folder> Files<F> {
     /// Starts with `truth.jsonl`.
     pub fn new(mut folder: F) -> io::Result<Self> {
         let truth = folder.create("truth.jsonl")?;
-        Ok(Self { folder, open: BTreeMap::new(), truth, line: Vec::new() })
+        Ok(Self {
+            folder,
+            open: BTreeMap::new(),
+            truth,
+            line: Vec::new(),
+        })
     }
 
     /// Writes one record and what is true about it.
@@ -71,7 +76,8 @@ impl<F: Folder> Files<F> {
         self.line.extend_from_slice(br#"{"headers":{"#);
         for (at, (name, value)) in emitted.headers.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
-            self.line.extend_from_slice(format!("{comma}\"{name}\":\"").as_bytes());
+            self.line
+                .extend_from_slice(format!("{comma}\"{name}\":\"").as_bytes());
             crate::put::escape(value, &mut self.line);
             self.line.push(b'"');
         }

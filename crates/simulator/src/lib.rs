@@ -13,11 +13,13 @@
 mod calendar;
 mod catalog;
 mod config;
+mod corpus;
 mod delivery;
 mod envelope;
 mod event;
 mod faults;
 mod files;
+mod load;
 mod organisation;
 mod plan;
 mod put;
@@ -30,9 +32,11 @@ mod truth;
 
 pub use catalog::Source;
 pub use config::{Config, Holdout, IncidentKind, LookalikeKind, holdout};
+pub use corpus::{SecretRecord, secret_corpus, secrets_in};
 pub use delivery::Header;
 pub use faults::Malformed;
 pub use files::{Files, Folder};
+pub use load::{LoadGenerator, LoadRecord};
 pub use organisation::{Environment, EnvironmentRule, Organisation};
 pub use secrets::PLANTED_SECRETS;
 pub use simulation::{Emitted, Simulation, Summary};

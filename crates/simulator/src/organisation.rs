@@ -3,7 +3,6 @@
 
 mod names;
 
-use crate::catalog::Source;
 use crate::put::{Ip, Put};
 use crate::rng::{Rng, mix};
 
@@ -156,9 +155,24 @@ pub(crate) struct Site {
 }
 
 pub(crate) const SITES: [Site; 3] = [
-    Site { country: "Germany", code: "DE", city: "Hamburg", offset_min: 60 },
-    Site { country: "United States", code: "US", city: "Austin", offset_min: -360 },
-    Site { country: "India", code: "IN", city: "Pune", offset_min: 330 },
+    Site {
+        country: "Germany",
+        code: "DE",
+        city: "Hamburg",
+        offset_min: 60,
+    },
+    Site {
+        country: "United States",
+        code: "US",
+        city: "Austin",
+        offset_min: -360,
+    },
+    Site {
+        country: "India",
+        code: "IN",
+        city: "Pune",
+        offset_min: 330,
+    },
 ];
 
 /// Countries that travellers and attackers come from.
@@ -222,7 +236,14 @@ impl Organisation {
         at.unwrap_or_else(|| panic!("no place is called {name}")) as u8
     }
 
-    fn add_team(&mut self, rng: &mut Rng, key: &'static str, name: &'static str, apps: &[&'static str], active: bool) {
+    fn add_team(
+        &mut self,
+        rng: &mut Rng,
+        key: &'static str,
+        name: &'static str,
+        apps: &[&'static str],
+        active: bool,
+    ) {
         let index = self.teams.len() as u8;
         let (cloud, cluster) = match key {
             "PAY" | "LED" => (["finance-prod", "finance-staging", "finance-dev"], "eks-eu1"),
@@ -262,16 +283,31 @@ impl Organisation {
         });
         for app in apps {
             team.apps.push(self.apps.len() as u16);
-            self.apps.push(App { name: app, team: index });
+            self.apps.push(App {
+                name: app,
+                team: index,
+            });
             for (suffix, env) in [("", 0), ("-staging", 1)] {
                 let in_cluster = rng.chance(0.5);
                 self.services.push(Service {
                     name: format!("{app}{suffix}"),
                     team: index,
-                    kind: if rng.chance(0.15) { ServiceKind::Batch } else { ServiceKind::Workload },
-                    place: if in_cluster { team.cluster[env] } else { team.cloud[env] },
+                    kind: if rng.chance(0.15) {
+                        ServiceKind::Batch
+                    } else {
+                        ServiceKind::Workload
+                    },
+                    place: if in_cluster {
+                        team.cluster[env]
+                    } else {
+                        team.cloud[env]
+                    },
                     ip: Ip(0x0a00_0000 + (rng.below(0x00ff_ffff) as u32 & 0x00ff_fffe)),
-                    per_day: if env == 0 { 30.0 + 40.0 * rng.unit() } else { 8.0 + 12.0 * rng.unit() },
+                    per_day: if env == 0 {
+                        30.0 + 40.0 * rng.unit()
+                    } else {
+                        8.0 + 12.0 * rng.unit()
+                    },
                 });
             }
         }
@@ -286,12 +322,18 @@ impl Organisation {
 
     pub(crate) fn new_person(&self, rng: &mut Rng, team: u8, site: u8, number: u64) -> Person {
         let (first, last) = (rng.pick(&names::FIRST), rng.pick(&names::LAST));
-        let plain: String =
-            format!("{first}.{last}").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+        let plain: String = format!("{first}.{last}")
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
+            .collect();
         let plain = plain.to_lowercase();
         let mut mailbox = plain.clone();
         let mut count = 1;
-        while self.people.iter().any(|other| other.email.split('@').next() == Some(mailbox.as_str())) {
+        while self
+            .people
+            .iter()
+            .any(|other| other.email.split('@').next() == Some(mailbox.as_str()))
+        {
             count += 1;
             mailbox = format!("{plain}{count}");
         }
@@ -305,7 +347,11 @@ impl Organisation {
             _ => Role::Developer,
         };
         // A fifth of a team works far from its own site.
-        let site = if rng.chance(0.2) { rng.below(SITES.len() as u64) as u8 } else { site };
+        let site = if rng.chance(0.2) {
+            rng.below(SITES.len() as u64) as u8
+        } else {
+            site
+        };
         Person {
             name: format!("{first} {last}"),
             login: mailbox.replace('.', "-"),
@@ -325,7 +371,11 @@ impl Organisation {
         let security = self.teams.iter().position(|team| team.key == "SEC").unwrap_or(0) as u8;
         let clusters: Vec<u8> = self.places_of(PlaceKind::Cluster);
         for &place in &clusters {
-            let share = if self.places[place as usize].environment == Environment::Production { 1.0 } else { 0.4 };
+            let share = if self.places[place as usize].environment == Environment::Production {
+                1.0
+            } else {
+                0.4
+            };
             for (name, per_day) in [
                 ("deployment-controller", 90.0),
                 ("replicaset-controller", 80.0),
@@ -334,35 +384,94 @@ impl Organisation {
                 ("external-secrets", 30.0),
                 ("argocd-application-controller", 45.0),
             ] {
-                self.add_service(rng, name, platform, ServiceKind::Controller, place, per_day * share);
+                self.add_service(
+                    rng,
+                    name,
+                    platform,
+                    ServiceKind::Controller,
+                    place,
+                    per_day * share,
+                );
             }
         }
         for place in self.places_of(PlaceKind::Aws) {
             let production = self.places[place as usize].environment == Environment::Production;
             let share = if production { 1.0 } else { 0.35 };
-            self.add_service(rng, "AWSServiceRoleForConfig", security, ServiceKind::Scanner, place, 150.0 * share);
-            self.add_service(rng, "cspm-reader", security, ServiceKind::Scanner, place, 120.0 * share);
-            self.add_service(rng, "AWSServiceRoleForAutoScaling", platform, ServiceKind::Workload, place, 60.0 * share);
-            self.add_service(rng, "backup-runner", platform, ServiceKind::Batch, place, 40.0 * share);
+            self.add_service(
+                rng,
+                "AWSServiceRoleForConfig",
+                security,
+                ServiceKind::Scanner,
+                place,
+                60.0 * share,
+            );
+            self.add_service(
+                rng,
+                "cspm-reader",
+                security,
+                ServiceKind::Scanner,
+                place,
+                60.0 * share,
+            );
+            self.add_service(
+                rng,
+                "AWSServiceRoleForAutoScaling",
+                platform,
+                ServiceKind::Workload,
+                place,
+                110.0 * share,
+            );
+            self.add_service(
+                rng,
+                "backup-runner",
+                platform,
+                ServiceKind::Batch,
+                place,
+                40.0 * share,
+            );
         }
         for kind in [PlaceKind::Azure, PlaceKind::Gcp] {
             for place in self.places_of(kind) {
-                self.add_service(rng, "cspm-reader", security, ServiceKind::Scanner, place, 70.0);
+                self.add_service(rng, "cspm-reader", security, ServiceKind::Scanner, place, 40.0);
                 self.add_service(rng, "backup-runner", platform, ServiceKind::Batch, place, 20.0);
             }
         }
         self.break_glass = self.services.len() as u16;
         let place = self.place_named("finance-prod");
-        self.add_service(rng, "break-glass-01", platform, ServiceKind::BreakGlass, place, 0.0);
+        self.add_service(
+            rng,
+            "break-glass-01",
+            platform,
+            ServiceKind::BreakGlass,
+            place,
+            0.0,
+        );
     }
 
-    fn add_service(&mut self, rng: &mut Rng, name: &str, team: u8, kind: ServiceKind, place: u8, per_day: f64) {
+    fn add_service(
+        &mut self,
+        rng: &mut Rng,
+        name: &str,
+        team: u8,
+        kind: ServiceKind,
+        place: u8,
+        per_day: f64,
+    ) {
         let ip = Ip(0x0a00_0000 + (rng.below(0x00ff_ffff) as u32 & 0x00ff_fffe));
-        self.services.push(Service { name: name.to_owned(), team, kind, place, ip, per_day });
+        self.services.push(Service {
+            name: name.to_owned(),
+            team,
+            kind,
+            place,
+            ip,
+            per_day,
+        });
     }
 
     pub(crate) fn places_of(&self, kind: PlaceKind) -> Vec<u8> {
-        (0..self.places.len() as u8).filter(|&at| self.places[at as usize].kind == kind).collect()
+        (0..self.places.len() as u8)
+            .filter(|&at| self.places[at as usize].kind == kind)
+            .collect()
     }
 
     /// The office address of a person's site.
@@ -393,7 +502,12 @@ impl Organisation {
                 PlaceKind::Cluster => "cluster",
             };
             let environment = Some(place.environment);
-            rules.push(EnvironmentRule { field, pattern: place.id.clone(), environment, owner: None });
+            rules.push(EnvironmentRule {
+                field,
+                pattern: place.id.clone(),
+                environment,
+                owner: None,
+            });
         }
         for team in &self.teams {
             let owner = Some(team.name.to_owned());
@@ -431,16 +545,36 @@ pub(crate) fn geo(ip: Ip) -> Geo {
     let [a, b, c, d] = ip.0.to_be_bytes();
     let of_site = |site: usize, as_number, as_org| {
         let site = &SITES[site % SITES.len()];
-        Geo { country: site.country, code: site.code, city: site.city, as_number, as_org }
+        Geo {
+            country: site.country,
+            code: site.code,
+            city: site.city,
+            as_number,
+            as_org,
+        }
     };
     match (a, b) {
         (203, 0) => of_site(usize::from(d >> 6), 64_500, "Northwind Parcels Office"),
-        (198, 18) => of_site(usize::from(c >> 6), 64_510 + u64::from(c & 7), "Example Broadband"),
+        (198, 18) => of_site(
+            usize::from(c >> 6),
+            64_510 + u64::from(c & 7),
+            "Example Broadband",
+        ),
         (198, 19) => {
             let (country, code, city) = ELSEWHERE[usize::from(c) % ELSEWHERE.len()];
             let hosting = c >= 100;
-            let as_org = if hosting { "Example Hosting" } else { "Example Mobile" };
-            Geo { country, code, city, as_number: 64_530 + u64::from(c % 20), as_org }
+            let as_org = if hosting {
+                "Example Hosting"
+            } else {
+                "Example Mobile"
+            };
+            Geo {
+                country,
+                code,
+                city,
+                as_number: 64_530 + u64::from(c % 20),
+                as_org,
+            }
         }
         (198, _) => of_site(1, 64_501, "Example Runners"),
         _ => of_site(1, 64_502, "Example Cloud"),
@@ -461,20 +595,44 @@ fn places(rng: &mut Rng) -> Vec<Place> {
     const ENVIRONMENTS: [Environment; 3] = [Environment::Production, Environment::Staging, Environment::Dev];
     let mut places = Vec::new();
     let mut add = |kind, id: String, name: String, region, environment| {
-        places.push(Place { kind, id, name, region, environment });
+        places.push(Place {
+            kind,
+            id,
+            name,
+            region,
+            environment,
+        });
     };
     for (number, base) in ["finance", "shop", "core", "platform"].into_iter().enumerate() {
-        let region = if base == "shop" { "us-east-1" } else { "eu-central-1" };
+        let region = if base == "shop" {
+            "us-east-1"
+        } else {
+            "eu-central-1"
+        };
         for environment in ENVIRONMENTS {
-            let id = 100_000_000_000 + 111_111_111 * (number as u64 * 3 + environment as u64 + 1) + rng.below(1000);
-            add(PlaceKind::Aws, id.to_string(), format!("{base}-{}", environment.short()), region, environment);
+            let id = 100_000_000_000
+                + 111_111_111 * (number as u64 * 3 + environment as u64 + 1)
+                + rng.below(1000);
+            add(
+                PlaceKind::Aws,
+                id.to_string(),
+                format!("{base}-{}", environment.short()),
+                region,
+                environment,
+            );
         }
     }
     for environment in ENVIRONMENTS {
         let mut id = Vec::new();
         crate::put::Uuid(u128::from(rng.next()) << 64 | u128::from(rng.next())).put(&mut id);
         let id = String::from_utf8_lossy(&id).into_owned();
-        add(PlaceKind::Azure, id, format!("corp-{}", environment.short()), "westeurope", environment);
+        add(
+            PlaceKind::Azure,
+            id,
+            format!("corp-{}", environment.short()),
+            "westeurope",
+            environment,
+        );
     }
     for base in ["np-data", "np-ml"] {
         for environment in ENVIRONMENTS {
@@ -485,20 +643,14 @@ fn places(rng: &mut Rng) -> Vec<Place> {
     for base in ["eks-eu1", "eks-us1", "gke-data", "aks-corp"] {
         for environment in ENVIRONMENTS {
             let name = format!("{base}-{}", environment.short());
-            add(PlaceKind::Cluster, name.clone(), name, "eu-central-1", environment);
+            add(
+                PlaceKind::Cluster,
+                name.clone(),
+                name,
+                "eu-central-1",
+                environment,
+            );
         }
     }
     places
-}
-
-impl Place {
-    /// The source that reports calls to this place.
-    pub(crate) fn source(&self) -> Source {
-        match self.kind {
-            PlaceKind::Aws => Source::AwsCloudtrail,
-            PlaceKind::Azure => Source::AzureActivity,
-            PlaceKind::Gcp => Source::GcpAudit,
-            PlaceKind::Cluster => Source::KubernetesAudit,
-        }
-    }
 }

@@ -40,9 +40,17 @@ pub(crate) struct Task {
 
 impl Task {
     /// Routine of a person: nobody was asked.
-    pub(crate) const ROUTINE: Self = Self { work: 0, story: 0, approved: false, label: Label::Benign };
+    pub(crate) const ROUTINE: Self = Self {
+        work: 0,
+        story: 0,
+        approved: false,
+        label: Label::Benign,
+    };
     /// Automation that was approved once, when it was set up.
-    pub(crate) const STANDING: Self = Self { approved: true, ..Self::ROUTINE };
+    pub(crate) const STANDING: Self = Self {
+        approved: true,
+        ..Self::ROUTINE
+    };
 }
 
 /// Where it is done: an index into the organisation's places, and the application it is done to.
@@ -68,6 +76,8 @@ pub(crate) struct Plan {
     travellers: Vec<(u16, i64, Ip)>,
     /// First day of work of people who join during the run.
     joined_ms: Vec<i64>,
+    /// Applications of active teams.
+    active_apps: Vec<u16>,
     stories: u32,
     tickets: u64,
     pull_requests: u64,
@@ -92,12 +102,19 @@ impl Plan {
             habits: Vec::new(),
             routines: Vec::new(),
             travellers: Vec::new(),
+            active_apps: Vec::new(),
             stories: 0,
             tickets: 1000,
             pull_requests: 200,
             runs: 9_000_000_000 + (config.seed % 1000) * 100_000,
             round: Vec::new(),
         };
+        plan.active_apps = (0..plan.organisation.apps.len() as u16)
+            .filter(|&app| {
+                let team = plan.organisation.apps[app as usize].team;
+                plan.organisation.teams[team as usize].active
+            })
+            .collect();
         plan.form_habits();
         plan
     }
@@ -163,7 +180,9 @@ impl Plan {
         let call = self.catalog.get(event.call);
         let write = call.kind == Kind::Write && !event.denied;
         let (first, last, gap_ms) = match call.source {
-            Source::AzureActivity if write => (Phase::First, Phase::Last, self.rng.range(SECOND, 40 * SECOND)),
+            Source::AzureActivity if write => {
+                (Phase::First, Phase::Last, self.rng.range(SECOND, 40 * SECOND))
+            }
             Source::GcpAudit if write && call.service == "compute.googleapis.com" => {
                 (Phase::First, Phase::Last, self.rng.range(2 * SECOND, 90 * SECOND))
             }
@@ -175,8 +194,16 @@ impl Plan {
             }
         };
         let seed = if gap_ms == 0 { event.seed } else { self.rng.next() };
-        self.pending.push(Event { phase: first, ..event });
-        self.pending.push(Event { phase: last, time_ms: event.time_ms + gap_ms, seed, ..event });
+        self.pending.push(Event {
+            phase: first,
+            ..event
+        });
+        self.pending.push(Event {
+            phase: last,
+            time_ms: event.time_ms + gap_ms,
+            seed,
+            ..event
+        });
     }
 
     fn act(&mut self, time_ms: i64, actor: Actor, key: &str, at: At, task: Task) {
@@ -185,7 +212,15 @@ impl Plan {
     }
 
     /// One call after the other, `pace_ms` apart on average; returns the time after the last.
-    fn sequence(&mut self, mut time_ms: i64, pace_ms: i64, actor: Actor, keys: &[&str], at: At, task: Task) -> i64 {
+    fn sequence(
+        &mut self,
+        mut time_ms: i64,
+        pace_ms: i64,
+        actor: Actor,
+        keys: &[&str],
+        at: At,
+        task: Task,
+    ) -> i64 {
         for key in keys {
             self.act(time_ms, actor, key, at, task);
             time_ms += self.rng.range(pace_ms / 2, pace_ms * 3 / 2 + 1);
@@ -197,11 +232,18 @@ impl Plan {
 
     /// A person at work, as their usual day has it.
     fn person(&mut self, person: u16, time_ms: i64) -> Actor {
-        let away = self.travellers.iter().find(|&&(who, until_ms, _)| who == person && until_ms > time_ms);
+        let away = self
+            .travellers
+            .iter()
+            .find(|&&(who, until_ms, _)| who == person && until_ms > time_ms);
         let away = away.map(|&(_, _, ip)| ip);
         let at_home = self.rng.chance(0.4);
         let profile = &self.organisation.people[person as usize];
-        let usual = if at_home { profile.home } else { self.organisation.office(profile.site, person) };
+        let usual = if at_home {
+            profile.home
+        } else {
+            self.organisation.office(profile.site, person)
+        };
         Actor {
             who: Who::Person(person),
             ip: away.unwrap_or(usual),
@@ -230,7 +272,10 @@ impl Plan {
         let first = self.organisation.teams[team as usize].people[0];
         for _ in 0..20 {
             let at = self.rng.below(self.assignment.len() as u64) as u16;
-            if self.assignment[at as usize] == team && Some(at) != not && self.joined_ms[at as usize] == i64::MIN {
+            if self.assignment[at as usize] == team
+                && Some(at) != not
+                && self.joined_ms[at as usize] == i64::MIN
+            {
                 return at;
             }
         }
@@ -248,6 +293,16 @@ impl Plan {
     fn app_of(&mut self, team: u8) -> u16 {
         let apps = self.organisation.teams[team as usize].apps.clone();
         apps[self.rng.skewed(apps.len())]
+    }
+
+    fn any_app(&mut self) -> u16 {
+        self.rng.pick(&self.active_apps)
+    }
+
+    /// Anyone of an active team.
+    fn anyone(&mut self) -> u16 {
+        let team = self.active_team();
+        self.member(team, None)
     }
 
     fn cloud(&self, team: u8, environment: Environment) -> u8 {
@@ -273,7 +328,7 @@ impl Plan {
     }
 
     /// Opens a piece of work of a team's application.
-    fn open_work(&mut self, app: u16, author: u16, approved: bool) -> u32 {
+    fn open_work(&mut self, app: u16, author: u16) -> u32 {
         self.tickets += 1 + self.rng.below(3);
         self.pull_requests += 1;
         self.runs += 1 + self.rng.below(40);
@@ -291,7 +346,6 @@ impl Plan {
             run: self.runs,
             app,
             author,
-            approved,
         });
         (self.works.len() - 1) as u32
     }

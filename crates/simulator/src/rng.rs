@@ -20,7 +20,9 @@ impl Rng {
         let a = mix(seed);
         let b = mix(a);
         let c = mix(b);
-        Self { state: [a, b, c, mix(c)] }
+        Self {
+            state: [a, b, c, mix(c)],
+        }
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use crate::calendar::{American, HOUR, Millis, Seconds};
 use crate::catalog::{Call, Catalog, Source};
 use crate::event::{Agent, Event, Phase, Who, Work};
-use crate::organisation::{App, DOMAIN, ORG, Organisation, Place, Team};
+use crate::organisation::{App, ORG, Organisation, Place, Team};
 use crate::put::{Hex, LOWER, Letters, MIXED, Padded, UPPER, Uuid, put};
 use crate::rng::{Rng, mix};
 use crate::secrets::planted;
@@ -78,7 +78,11 @@ impl<'a> Scene<'a> {
         match self.call(event).source {
             Source::GcpAudit => {
                 // Parts of a split entry share the id, with the part's number at its end.
-                let seed = if matches!(event.phase, Phase::Part(_)) { event.link } else { event.seed };
+                let seed = if matches!(event.phase, Phase::Part(_)) {
+                    event.link
+                } else {
+                    event.seed
+                };
                 put!(out; Letters(seed, 13, LOWER));
                 if let Phase::Part(index) = event.phase {
                     put!(out; "-", u64::from(index));
@@ -107,7 +111,8 @@ impl<'a> Scene<'a> {
             Hole::Hex8 => put!(out; Hex(u128::from(rng.next()), 8)),
             // Ids of cloud resources come back, as those of real resources do.
             Hole::Hex17 => {
-                let resource = organisation.stable("resource", u64::from(event.app) << 16 | u64::from(event.serial));
+                let resource =
+                    organisation.stable("resource", u64::from(event.app) << 16 | u64::from(event.serial));
                 put!(out; Hex(wide(resource), 16));
             }
             Hole::Hex40 => put!(out; Hex(wide(rng.next()), 32), Hex(u128::from(rng.next()), 8)),
@@ -129,7 +134,11 @@ impl<'a> Scene<'a> {
             Hole::Region => put!(out; self.place(event).region),
             Hole::Zone => {
                 let zone = [b'a' + (event.app % 3) as u8];
-                let dash = if self.call(event).source == Source::GcpAudit { "-" } else { "" };
+                let dash = if self.call(event).source == Source::GcpAudit {
+                    "-"
+                } else {
+                    ""
+                };
                 put!(out; self.place(event).region, dash);
                 out.extend_from_slice(&zone);
             }
@@ -146,7 +155,11 @@ impl<'a> Scene<'a> {
             Hole::Run => put!(out; self.run(event)),
             Hole::Repo => put!(out; ORG, "/", self.app(event).name),
             Hole::Author => {
-                let author = if event.work == 0 { None } else { Some(Who::Person(self.work(event).author)) };
+                let author = if event.work == 0 {
+                    None
+                } else {
+                    Some(Who::Person(self.work(event).author))
+                };
                 put!(out; self.actor_login(author.unwrap_or(event.who)));
             }
             Hole::Planted(kind) => put!(out; planted(kind, rng.next())),
@@ -160,13 +173,21 @@ impl<'a> Scene<'a> {
 
     pub(crate) fn commit(&self, event: &Event, out: &mut Vec<u8>) {
         let commit = self.work(event).commit;
-        let seed = if commit == 0 { mix(event.seed ^ 0xc0) } else { commit };
+        let seed = if commit == 0 {
+            mix(event.seed ^ 0xc0)
+        } else {
+            commit
+        };
         put!(out; Hex(wide(seed), 32), Hex(u128::from(mix(seed ^ 3)), 8));
     }
 
     pub(crate) fn run(&self, event: &Event) -> u64 {
         let run = self.work(event).run;
-        if run == 0 { 10_000_000_000 + event.seed % 1_000_000_000 } else { run }
+        if run == 0 {
+            10_000_000_000 + event.seed % 1_000_000_000
+        } else {
+            run
+        }
     }
 
     /// The user agent that a source would log.
@@ -180,24 +201,28 @@ impl<'a> Scene<'a> {
                 "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15"
             }
             (Agent::Browser, _) => "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
-            (Agent::Cli, 0) => "aws-cli/2.31.8 md/awscrt#0.27.6 ua/2.1 os/linux md/arch#x86_64 lang/python#3.13.7",
-            (Agent::Cli, _) => "aws-cli/2.31.4 md/awscrt#0.27.6 ua/2.1 os/macos#25.0.0 md/arch#arm64 lang/python#3.13.7",
+            (Agent::Cli, 0) => {
+                "aws-cli/2.31.8 md/awscrt#0.27.6 ua/2.1 os/linux md/arch#x86_64 lang/python#3.13.7"
+            }
+            (Agent::Cli, _) => {
+                "aws-cli/2.31.4 md/awscrt#0.27.6 ua/2.1 os/macos#25.0.0 md/arch#arm64 lang/python#3.13.7"
+            }
             (Agent::Kubectl, 0) => "kubectl/v1.34.1 (linux/amd64) kubernetes/93248f9",
             (Agent::Kubectl, _) => "kubectl/v1.33.4 (darwin/arm64) kubernetes/74cdb42",
             (Agent::Terraform, _) => {
                 "APN/1.0 HashiCorp/1.0 Terraform/1.13.4 (+https://www.terraform.io) terraform-provider-aws/6.18.0 aws-sdk-go-v2/1.39.3 os/linux"
             }
-            (Agent::Runner, _) => "aws-actions/configure-aws-credentials aws-sdk-nodejs/2.1692.0 linux/v20.19.5",
+            (Agent::Runner, _) => {
+                "aws-actions/configure-aws-credentials aws-sdk-nodejs/2.1692.0 linux/v20.19.5"
+            }
             (Agent::Sdk, 0) => "aws-sdk-go-v2/1.39.3 ua/2.1 os/linux lang/go#1.25.3 md/GOARCH#arm64",
-            (Agent::Sdk, 1) => "Boto3/1.40.52 md/Botocore#1.40.52 ua/2.1 os/linux#6.1 md/arch#aarch64 lang/python#3.13.7",
-            (Agent::Sdk, _) => "aws-sdk-java/2.35.6 md/io#sync md/http#Apache ua/2.1 os/Linux#6.1 lang/java#25",
+            (Agent::Sdk, 1) => {
+                "Boto3/1.40.52 md/Botocore#1.40.52 ua/2.1 os/linux#6.1 md/arch#aarch64 lang/python#3.13.7"
+            }
+            (Agent::Sdk, _) => {
+                "aws-sdk-java/2.35.6 md/io#sync md/http#Apache ua/2.1 os/Linux#6.1 lang/java#25"
+            }
             (Agent::Controller, _) => "kube-controller-manager/v1.34.1 (linux/arm64) kubernetes/93248f9",
         }
     }
-
-    /// E-mail domain of service accounts is that of the people.
-    pub(crate) fn domain(&self) -> &'static str {
-        DOMAIN
-    }
 }
-

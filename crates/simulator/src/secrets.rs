@@ -119,7 +119,11 @@ pub static PLANTED_SECRETS: LazyLock<Vec<String>> = LazyLock::new(|| {
         kind.write(number, &mut out);
         String::from_utf8_lossy(&out).into_owned()
     };
-    SecretKind::ALL.into_iter().flat_map(numbered).map(render).collect()
+    SecretKind::ALL
+        .into_iter()
+        .flat_map(numbered)
+        .map(render)
+        .collect()
 });
 
 /// One of the planted secrets of a kind.

@@ -124,7 +124,8 @@ impl Simulation {
                 let damaged = self.rng.chance(self.config.malformed_rate);
                 output.emit(scene, &delivery, None, &mut emit)?;
                 if damaged {
-                    let kind = Malformed::ALL[(output.summary.malformed % Malformed::ALL.len() as u64) as usize];
+                    let kind =
+                        Malformed::ALL[(output.summary.malformed % Malformed::ALL.len() as u64) as usize];
                     output.emit(scene, &fresh_copy(&delivery), Some(kind), &mut emit)?;
                 }
             }
@@ -138,12 +139,21 @@ impl Simulation {
 
 /// An event like the first of a delivery, with ids of its own, alone in its record.
 fn fresh_copy(delivery: &Delivery) -> Delivery {
-    let first = Event { seed: mix(delivery.first.seed), link: mix(delivery.first.link), ..delivery.first };
+    let first = Event {
+        seed: mix(delivery.first.seed),
+        link: mix(delivery.first.link),
+        ..delivery.first
+    };
     let form = match delivery.form {
         Form::S3Gzip | Form::LogSubscription | Form::Lookup => Form::S3Plain,
         other => other,
     };
-    Delivery { first, more: Vec::new(), form, ..*delivery }
+    Delivery {
+        first,
+        more: Vec::new(),
+        form,
+        ..*delivery
+    }
 }
 
 #[derive(Default)]
@@ -164,20 +174,33 @@ impl Output {
         malformed: Option<Malformed>,
         emit: &mut impl FnMut(&Emitted<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        delivery::write(scene, delivery, &mut self.scratch, &mut self.value, &mut self.key, &mut self.headers);
+        delivery::write(
+            scene,
+            delivery,
+            &mut self.scratch,
+            &mut self.value,
+            &mut self.key,
+            &mut self.headers,
+        );
         self.truth.clear();
         let record = self.summary.records;
         let mut children = 0;
         match malformed {
             Some(kind) => {
-                damage(delivery.source, kind, &mut self.value, &mut Rng::new(delivery.first.seed));
+                damage(
+                    delivery.source,
+                    kind,
+                    &mut self.value,
+                    &mut Rng::new(delivery.first.seed),
+                );
                 self.summary.malformed += 1;
                 children = u32::from(!kind.is_unreadable());
             }
             None => {
                 for event in delivery.events() {
                     if delivery::has_truth(scene, event) {
-                        self.truth.push(truth(scene, event, record, children, delivery.redelivery));
+                        self.truth
+                            .push(truth(scene, event, record, children, delivery.redelivery));
                     }
                     children += 1;
                     match scene.call(event).kind {
@@ -235,7 +258,11 @@ fn truth(scene: Scene<'_>, event: &Event, record: u64, child: u32, redelivery: b
         source: call.source.name().to_owned(),
         native_id: text(native_id),
         time_ms: event.time_ms,
-        action: if call.name.is_empty() { call.service.to_owned() } else { format!("{}:{}", call.service, call.name) },
+        action: if call.name.is_empty() {
+            call.service.to_owned()
+        } else {
+            format!("{}:{}", call.service, call.name)
+        },
         is_change: call.kind == Kind::Write,
         story: event.story,
         ticket: work.map(|work| work.ticket.clone()),

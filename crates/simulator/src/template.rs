@@ -136,9 +136,13 @@ impl Template {
                 parts.push(Part::Literal(&rest[..open]));
             }
             let after = &rest[open + 2..];
-            let close = after.find(">>").unwrap_or_else(|| panic!("unclosed hole in {text}"));
+            let close = after
+                .find(">>")
+                .unwrap_or_else(|| panic!("unclosed hole in {text}"));
             let name = &after[..close];
-            parts.push(Part::Hole(hole(name).unwrap_or_else(|| panic!("unknown hole {name:?} in {text}"))));
+            parts.push(Part::Hole(
+                hole(name).unwrap_or_else(|| panic!("unknown hole {name:?} in {text}")),
+            ));
             rest = &after[close + 2..];
         }
         if !rest.is_empty() {

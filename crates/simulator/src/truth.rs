@@ -51,7 +51,9 @@ impl<'de> Deserialize<'de> for Label {
             return Ok(Self::Benign);
         }
         if let Some(name) = text.strip_prefix("incident:") {
-            return IncidentKind::from_name(name).map(Self::Incident).ok_or_else(unknown);
+            return IncidentKind::from_name(name)
+                .map(Self::Incident)
+                .ok_or_else(unknown);
         }
         let name = text.strip_prefix("lookalike:").ok_or_else(unknown)?;
         let kind = LookalikeKind::ALL.into_iter().find(|kind| kind.name() == name);

@@ -8,26 +8,75 @@ const GROUP: &str = r#"[{"id":"00u<<base36>>","type":"User","alternateId":"<<oth
 const DEBUG: &str = r#"{"requestId":"<<base36>>","dtHash":"<<hex64>>","requestUri":"/api/v1/authn","threatSuspected":"false","url":"/api/v1/authn?"}"#;
 
 const fn change(key: &'static str, targets: &'static str) -> Spec {
-    Spec { resources: targets, ..write(key, "", DEBUG, "") }
+    Spec {
+        resources: targets,
+        ..write(key, "", DEBUG, "")
+    }
 }
 
 /// Key: the event type, a colon, and its display message.
 pub(super) const OKTA: &[Spec] = &[
-    Spec { resources: USER, ..sign_in("user.session.start:User login to Okta", "", DEBUG) },
-    Spec { resources: APP, ..sign_in("user.authentication.sso:User single sign on to app", "", DEBUG) },
-    Spec { resources: USER, ..sign_in("user.authentication.auth_via_mfa:Authentication of user via MFA", "", r#"{"factor":"SIGNED_NONCE","requestId":"<<base36>>","requestUri":"/api/v1/authn/factors/verify","deviceFingerprint":"<<hex40>>"}"#) },
-    Spec { resources: USER, ..read("user.session.access_admin_app:User accessing Okta admin app", "", "") },
+    Spec {
+        resources: USER,
+        ..sign_in("user.session.start:User login to Okta", "", DEBUG)
+    },
+    Spec {
+        resources: APP,
+        ..sign_in("user.authentication.sso:User single sign on to app", "", DEBUG)
+    },
+    Spec {
+        resources: USER,
+        ..sign_in(
+            "user.authentication.auth_via_mfa:Authentication of user via MFA",
+            "",
+            r#"{"factor":"SIGNED_NONCE","requestId":"<<base36>>","requestUri":"/api/v1/authn/factors/verify","deviceFingerprint":"<<hex40>>"}"#,
+        )
+    },
+    Spec {
+        resources: USER,
+        ..read(
+            "user.session.access_admin_app:User accessing Okta admin app",
+            "",
+            "",
+        )
+    },
     change("user.lifecycle.create:Create Okta user", USER),
     change("user.lifecycle.activate:Activate Okta user", USER),
     change("user.lifecycle.deactivate:Deactivate Okta user", USER),
-    change("user.account.reset_password:Fired when the user's Okta password is reset", USER),
-    change("user.mfa.factor.activate:Activate factor or authenticator enrollment method for user", USER),
-    change("user.mfa.factor.deactivate:Reset factor or authenticator enrollment for user", USER),
+    change(
+        "user.account.reset_password:Fired when the user's Okta password is reset",
+        USER,
+    ),
+    change(
+        "user.mfa.factor.activate:Activate factor or authenticator enrollment method for user",
+        USER,
+    ),
+    change(
+        "user.mfa.factor.deactivate:Reset factor or authenticator enrollment for user",
+        USER,
+    ),
     change("group.user_membership.add:Add user to group membership", GROUP),
-    change("group.user_membership.remove:Remove user from group membership", GROUP),
-    change("application.user_membership.add:Add user to application membership", APP),
-    Spec { resources: r#"[{"id":"00T<<base36>>","type":"Token","alternateId":"unknown","displayName":"terraform","detailEntry":null}]"#, ..write("system.api_token.create:Create API token", "", r#"{"requestId":"<<base36>>","requestUri":"/api/internal/tokens","apiToken":"<<secret:okta_token>>","authorization":"SSWS <<secret:okta_token>>"}"#, "") },
-    Spec { resources: r#"[{"id":"00p<<base36>>","type":"PolicyEntity","alternateId":"unknown","displayName":"Default Policy","detailEntry":null}]"#, ..write("policy.lifecycle.update:Update policy", "", DEBUG, "") },
+    change(
+        "group.user_membership.remove:Remove user from group membership",
+        GROUP,
+    ),
+    change(
+        "application.user_membership.add:Add user to application membership",
+        APP,
+    ),
+    Spec {
+        resources: r#"[{"id":"00T<<base36>>","type":"Token","alternateId":"unknown","displayName":"terraform","detailEntry":null}]"#,
+        ..write(
+            "system.api_token.create:Create API token",
+            "",
+            r#"{"requestId":"<<base36>>","requestUri":"/api/internal/tokens","apiToken":"<<secret:okta_token>>","authorization":"SSWS <<secret:okta_token>>"}"#,
+            "",
+        )
+    },
+    Spec {
+        resources: r#"[{"id":"00p<<base36>>","type":"PolicyEntity","alternateId":"unknown","displayName":"Default Policy","detailEntry":null}]"#,
+        ..write("policy.lifecycle.update:Update policy", "", DEBUG, "")
+    },
 ];
 
 macro_rules! issue {
@@ -55,22 +104,98 @@ macro_rules! transition {
 }
 
 pub(super) const JIRA: &[Spec] = &[
-    write("jira:issue_created", concat!(r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"jira:issue_created","issue_event_type_name":"issue_created","#, issue!("To Do"), r#","changelog":{"id":"<<number>>","items":[{"field":"status","fieldtype":"jira","fieldId":"status","from":null,"fromString":null,"to":"1","toString":"To Do"}]}}"#), "", ""),
-    write("jira:issue_updated#progress", transition!("To Do", "In Progress"), "", ""),
-    write("jira:issue_updated#review", transition!("In Progress", "In Review"), "", ""),
-    write("jira:issue_updated#approved", transition!("In Review", "Approved"), "", ""),
+    write(
+        "jira:issue_created",
+        concat!(
+            r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"jira:issue_created","issue_event_type_name":"issue_created","#,
+            issue!("To Do"),
+            r#","changelog":{"id":"<<number>>","items":[{"field":"status","fieldtype":"jira","fieldId":"status","from":null,"fromString":null,"to":"1","toString":"To Do"}]}}"#
+        ),
+        "",
+        "",
+    ),
+    write(
+        "jira:issue_updated#progress",
+        transition!("To Do", "In Progress"),
+        "",
+        "",
+    ),
+    write(
+        "jira:issue_updated#review",
+        transition!("In Progress", "In Review"),
+        "",
+        "",
+    ),
+    write(
+        "jira:issue_updated#approved",
+        transition!("In Review", "Approved"),
+        "",
+        "",
+    ),
     write("jira:issue_updated#done", transition!("Approved", "Done"), "", ""),
-    write("comment_created:", concat!(r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"comment_created","comment":{"id":"<<number>>","author":{"accountId":"712020:<<login>>","displayName":"<<name>>"},"body":"Deployed to <<env>>, run <<run>>.","created":"<<time_ms>>","updated":"<<time_ms>>"},"#, issue!("In Progress"), "}"), "", ""),
-    write("comment_created:#token", concat!(r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"comment_created","comment":{"id":"<<number>>","author":{"accountId":"712020:<<login>>","displayName":"<<name>>"},"body":"For testing use <<secret:github_token>> or Authorization: Bearer <<secret:bearer>>","created":"<<time_ms>>","updated":"<<time_ms>>"},"#, issue!("In Progress"), "}"), "", ""),
+    write(
+        "comment_created:",
+        concat!(
+            r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"comment_created","comment":{"id":"<<number>>","author":{"accountId":"712020:<<login>>","displayName":"<<name>>"},"body":"Deployed to <<env>>, run <<run>>.","created":"<<time_ms>>","updated":"<<time_ms>>"},"#,
+            issue!("In Progress"),
+            "}"
+        ),
+        "",
+        "",
+    ),
+    write(
+        "comment_created:#token",
+        concat!(
+            r#"{"timestamp":<<epoch_ms>>,"webhookEvent":"comment_created","comment":{"id":"<<number>>","author":{"accountId":"712020:<<login>>","displayName":"<<name>>"},"body":"For testing use <<secret:github_token>> or Authorization: Bearer <<secret:bearer>>","created":"<<time_ms>>","updated":"<<time_ms>>"},"#,
+            issue!("In Progress"),
+            "}"
+        ),
+        "",
+        "",
+    ),
 ];
 
 /// Key: the event type without version, a colon, and its version.
 pub(super) const CDEVENTS: &[Spec] = &[
-    write("dev.cdevents.change.merged:0.3.0", r#""id":"<<repo>>/pull/<<pr>>","source":"/github/<<repo>>","content":{"repository":{"id":"<<repo>>","source":"https://github.example.com"},"description":"<<ticket>> <<title>>"}"#, "", ""),
-    read("dev.cdevents.pipelinerun.started:0.3.0", r#""id":"<<run>>","source":"/ci/<<repo>>","content":{"pipelineName":"deploy-<<app>>","uri":"https://ci.example.com/runs/<<run>>"}"#, ""),
-    write("dev.cdevents.pipelinerun.finished:0.3.0", r#""id":"<<run>>","source":"/ci/<<repo>>","content":{"pipelineName":"deploy-<<app>>","uri":"https://ci.example.com/runs/<<run>>","outcome":"success","errors":""}"#, "", ""),
-    write("dev.cdevents.artifact.published:0.3.0", r#""id":"pkg:oci/<<app>>@sha256:<<hex64>>","source":"/registry","content":{"user":"deploy-<<team>>"}"#, "", ""),
-    write("dev.cdevents.service.deployed:0.3.0", r#""id":"<<app>>","source":"/cd/<<env>>","content":{"environment":{"id":"<<env>>","source":"/cd"},"artifactId":"pkg:oci/<<app>>@sha256:<<hex64>>"}"#, "", ""),
-    write("dev.cdevents.service.upgraded:0.3.0", r#""id":"<<app>>","source":"/cd/<<env>>","content":{"environment":{"id":"<<env>>","source":"/cd"},"artifactId":"pkg:oci/<<app>>@sha256:<<hex64>>"}"#, "", ""),
-    write("dev.cdevents.environment.modified:0.3.0", r#""id":"<<env>>","source":"/cd","content":{"name":"<<env>>","uri":"https://cd.example.com/<<env>>"}"#, "", ""),
+    write(
+        "dev.cdevents.change.merged:0.3.0",
+        r#""id":"<<repo>>/pull/<<pr>>","source":"/github/<<repo>>","content":{"repository":{"id":"<<repo>>","source":"https://github.example.com"},"description":"<<ticket>> <<title>>"}"#,
+        "",
+        "",
+    ),
+    read(
+        "dev.cdevents.pipelinerun.started:0.3.0",
+        r#""id":"<<run>>","source":"/ci/<<repo>>","content":{"pipelineName":"deploy-<<app>>","uri":"https://ci.example.com/runs/<<run>>"}"#,
+        "",
+    ),
+    write(
+        "dev.cdevents.pipelinerun.finished:0.3.0",
+        r#""id":"<<run>>","source":"/ci/<<repo>>","content":{"pipelineName":"deploy-<<app>>","uri":"https://ci.example.com/runs/<<run>>","outcome":"success","errors":""}"#,
+        "",
+        "",
+    ),
+    write(
+        "dev.cdevents.artifact.published:0.3.0",
+        r#""id":"pkg:oci/<<app>>@sha256:<<hex64>>","source":"/registry","content":{"user":"deploy-<<team>>"}"#,
+        "",
+        "",
+    ),
+    write(
+        "dev.cdevents.service.deployed:0.3.0",
+        r#""id":"<<app>>","source":"/cd/<<env>>","content":{"environment":{"id":"<<env>>","source":"/cd"},"artifactId":"pkg:oci/<<app>>@sha256:<<hex64>>"}"#,
+        "",
+        "",
+    ),
+    write(
+        "dev.cdevents.service.upgraded:0.3.0",
+        r#""id":"<<app>>","source":"/cd/<<env>>","content":{"environment":{"id":"<<env>>","source":"/cd"},"artifactId":"pkg:oci/<<app>>@sha256:<<hex64>>"}"#,
+        "",
+        "",
+    ),
+    write(
+        "dev.cdevents.environment.modified:0.3.0",
+        r#""id":"<<env>>","source":"/cd","content":{"name":"<<env>>","uri":"https://cd.example.com/<<env>>"}"#,
+        "",
+        "",
+    ),
 ];

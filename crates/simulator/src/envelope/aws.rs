@@ -9,7 +9,11 @@ use crate::scene::Scene;
 use crate::template::Template;
 
 fn or_null(scene: Scene<'_>, template: &Template, event: &Event, rng: &mut Rng, out: &mut Vec<u8>) {
-    if template.is_empty() { put!(out; "null") } else { scene.fill(template, event, rng, out) }
+    if template.is_empty() {
+        put!(out; "null")
+    } else {
+        scene.fill(template, event, rng, out)
+    }
 }
 
 /// The name of the role and of the session that an event is made with.
@@ -26,9 +30,15 @@ fn session<'a>(scene: Scene<'a>, event: &Event) -> Session<'a> {
                 Who::Service(at) => scene.organisation.services[at as usize].team,
             };
             let role = scene.organisation.teams[team as usize].name;
-            Session { prefix: "AWSReservedSSO_", role }
+            Session {
+                prefix: "AWSReservedSSO_",
+                role,
+            }
         }
-        _ => Session { prefix: "", role: scene.actor(event.who) },
+        _ => Session {
+            prefix: "",
+            role: scene.actor(event.who),
+        },
     }
 }
 
@@ -82,7 +92,11 @@ fn identity(scene: Scene<'_>, event: &Event, out: &mut Vec<u8>) {
     if matches!(event.identity, Identity::AccessKey | Identity::BreakGlass) {
         let break_glass = event.identity == Identity::BreakGlass;
         // The key belongs to the application, whoever uses it.
-        let owner = if break_glass { seed } else { scene.organisation.stable("key", u64::from(event.app)) };
+        let owner = if break_glass {
+            seed
+        } else {
+            scene.organisation.stable("key", u64::from(event.app))
+        };
         put!(out; r#"{"type":"IAMUser","principalId":"AIDA"#, Letters(owner, 17, UPPER), r#"","arn":""#);
         arn(scene, event, out);
         put!(out; r#"","accountId":""#, account, r#"","accessKeyId":""#);
@@ -117,9 +131,18 @@ fn identity(scene: Scene<'_>, event: &Event, out: &mut Vec<u8>) {
         put!(out; r#":oidc-provider/token.actions.githubusercontent.com","attributes":{}"#);
     }
     put!(out; r#"},"attributes":{"creationDate":""#, Seconds(event.since_ms), r#"","mfaAuthenticated":""#);
-    put!(out; if event.mfa { "true" } else { "false" }, r#""}}"#);
-    if event.identity == Identity::ServiceLinked {
-        put!(out; r#","invokedBy":"config.amazonaws.com""#);
+    put!(out; if event.mfa { "true" } else { "false" }, "\"");
+    if event.identity == Identity::Workload {
+        put!(out; r#","ec2RoleDelivery":"2.0""#);
+    }
+    put!(out; "}}");
+    match event.identity {
+        Identity::ServiceLinked => put!(out; r#","invokedBy":"config.amazonaws.com""#),
+        Identity::Workload => {
+            put!(out; r#","inScopeOf":{"issuerType":"AWS::EC2::Instance","credentialsIssuedTo":"arn:aws:ec2:"#);
+            put!(out; scene.place(event).region, ":", account, ":instance/i-0", Hex(u128::from(seed), 16), "\"}");
+        }
+        _ => {}
     }
     put!(out; "}");
 }
@@ -148,7 +171,11 @@ pub(super) fn cloudtrail(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &m
     put!(out; r#","requestParameters":"#);
     or_null(scene, &call.request, event, rng, out);
     put!(out; r#","responseElements":"#);
-    if event.denied { put!(out; "null") } else { or_null(scene, &call.response, event, rng, out) }
+    if event.denied {
+        put!(out; "null")
+    } else {
+        or_null(scene, &call.response, event, rng, out)
+    }
     match call.service {
         "signin" => put!(
             out;
@@ -171,7 +198,11 @@ pub(super) fn cloudtrail(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &m
         put!(out; r#","resources":"#);
         scene.fill(&call.resources, event, rng, out);
     }
-    let kind = if call.service == "signin" { "AwsConsoleSignIn" } else { "AwsApiCall" };
+    let kind = if call.service == "signin" {
+        "AwsConsoleSignIn"
+    } else {
+        "AwsApiCall"
+    };
     put!(out; r#","eventType":""#, kind, r#"","managementEvent":true,"recipientAccountId":""#, place.id.as_str(), "\"");
     if matches!(event.identity, Identity::Workload | Identity::ServiceLinked) && rng.chance(0.4) {
         put!(out; r#","vpcEndpointId":"vpce-0"#, Hex(u128::from(scene.organisation.stable("vpce", event.place.into())), 16));
@@ -192,7 +223,11 @@ pub(super) fn cloudtrail(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &m
 pub(crate) fn as_eventbridge(scene: Scene<'_>, event: &Event, record: &[u8], out: &mut Vec<u8>) {
     let call = scene.call(event);
     let place = scene.place(event);
-    let kind = if call.service == "signin" { "Console Sign In" } else { "API Call" };
+    let kind = if call.service == "signin" {
+        "Console Sign In"
+    } else {
+        "API Call"
+    };
     put!(out; r#"{"version":"0","id":""#, Uuid(u128::from(event.seed) << 64 | u128::from(event.seed ^ 0xeb)));
     put!(out; r#"","detail-type":"AWS "#, kind, r#" via CloudTrail","source":"aws."#, call.service);
     put!(out; r#"","account":""#, place.id.as_str(), r#"","time":""#, Seconds(event.time_ms));

@@ -62,7 +62,11 @@ pub(super) fn activity(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut
     if shouting {
         out[from..].make_ascii_uppercase();
     }
-    let category = if event.phase == Phase::Only && shouting { "Write" } else { "Administrative" };
+    let category = if event.phase == Phase::Only && shouting {
+        "Write"
+    } else {
+        "Administrative"
+    };
     put!(out; r#"","category":""#, category, r#"","resultType":""#);
     match event.phase {
         _ if event.denied => put!(out; r#"Failure","resultSignature":"Failed.Forbidden"#),
@@ -75,7 +79,11 @@ pub(super) fn activity(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut
     resource_id(scene, event, rng, out);
     put!(out; r#"","action":""#, call.service, "/", call.name, r#"","evidence":{"role":"Contributor","roleAssignmentScope":"/subscriptions/"#);
     let seed = scene.actor_seed(event.who);
-    let principal = if matches!(event.who, Who::Person(_)) { "User" } else { "ServicePrincipal" };
+    let principal = if matches!(event.who, Who::Person(_)) {
+        "User"
+    } else {
+        "ServicePrincipal"
+    };
     put!(out; scene.place(event).id.as_str(), r#"","principalId":""#, guid(seed), r#"","principalType":""#, principal);
     put!(out; r#""}},"claims":"#);
     claims(scene, event, out);

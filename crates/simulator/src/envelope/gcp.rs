@@ -46,7 +46,11 @@ fn name(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Vec<u8>) {
 pub(super) fn audit(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Vec<u8>) {
     let call = scene.call(event);
     let project = scene.place(event).id.as_str();
-    let part = if let Phase::Part(index) = event.phase { Some(index) } else { None };
+    let part = if let Phase::Part(index) = event.phase {
+        Some(index)
+    } else {
+        None
+    };
     put!(out; r#"{"protoPayload":{"@type":"type.googleapis.com/google.cloud.audit.AuditLog","#);
     put!(out; if event.denied { r#""status":{"code":7,"message":"PERMISSION_DENIED"},"# } else { r#""status":{},"# });
     put!(out; r#""authenticationInfo":{"principalEmail":""#);

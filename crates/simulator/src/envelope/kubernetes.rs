@@ -4,7 +4,7 @@ use crate::calendar::Fraction;
 use crate::catalog::Kind;
 use crate::event::{Event, Identity, Phase, Who};
 use crate::organisation::ServiceKind;
-use crate::put::{Hex, Letters, LOWER, Uuid, put};
+use crate::put::{Hex, LOWER, Letters, Uuid, put};
 use crate::rng::Rng;
 use crate::scene::Scene;
 
@@ -66,7 +66,11 @@ pub(super) fn audit(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Ve
     let (verb, resource, subresource) = parts(call.name);
     let (group, version) = call.service.split_once('/').unwrap_or(("core", call.service));
     let core = group == "core";
-    let namespace = if resource == "applications" { "argocd" } else { scene.team(event).name };
+    let namespace = if resource == "applications" {
+        "argocd"
+    } else {
+        scene.team(event).name
+    };
     let named = !matches!(verb, "list" | "deletecollection");
     let received = event.phase == Phase::First;
     let bodies = call.kind == Kind::Write && !received;
@@ -121,7 +125,13 @@ pub(super) fn audit(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Ve
             put!(out; r#"\""#, scene.actor(event.who), r#"\" cannot "#, verb, " resource");
             put!(out; r#"","reason":"Forbidden","code":403}"#);
         } else {
-            let code = if subresource == "exec" { 101 } else if verb == "create" { 201u64 } else { 200 };
+            let code = if subresource == "exec" {
+                101
+            } else if verb == "create" {
+                201u64
+            } else {
+                200
+            };
             put!(out; r#","responseStatus":{"metadata":{},"code":"#, code, "}");
         }
     }

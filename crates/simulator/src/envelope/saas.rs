@@ -15,7 +15,11 @@ pub(super) fn okta(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Vec
     let place = |out: &mut Vec<u8>| {
         put!(out; r#"{"city":""#, geo.city, r#"","state":null,"country":""#, geo.country, r#"","postalCode":null,"geolocation":{"lat":0.0,"lon":0.0}}"#);
     };
-    let actor_type = if matches!(event.who, Who::Person(_)) { "User" } else { "PublicClientApp" };
+    let actor_type = if matches!(event.who, Who::Person(_)) {
+        "User"
+    } else {
+        "PublicClientApp"
+    };
     put!(out; r#"{"actor":{"id":"00u"#, Letters(seed, 17, MIXED), r#"","type":""#, actor_type, r#"","alternateId":""#);
     put!(out; scene.actor(event.who), r#"","displayName":""#, scene.actor_name(event.who), r#"","detailEntry":null},"client":{"userAgent":{"rawUserAgent":""#);
     put!(out; scene.agent(event), r#"","os":"Unknown","browser":""#, if event.agent == Agent::Browser { "CHROME" } else { "UNKNOWN" });
@@ -27,13 +31,21 @@ pub(super) fn okta(scene: Scene<'_>, event: &Event, rng: &mut Rng, out: &mut Vec
     put!(out; if event.denied { r#"FAILURE","reason":"INVALID_CREDENTIALS"}"# } else { r#"SUCCESS","reason":null}"# });
     put!(out; r#","published":""#, Millis(event.time_ms), r#"","securityContext":{"asNumber":"#, geo.as_number, r#","asOrg":""#);
     put!(out; geo.as_org, r#"","isp":""#, geo.as_org, r#"","domain":"example.net","isProxy":false},"severity":"INFO","debugContext":{"debugData":"#);
-    if call.response.is_empty() { put!(out; "{}") } else { scene.fill(&call.response, event, rng, out) }
+    if call.response.is_empty() {
+        put!(out; "{}")
+    } else {
+        scene.fill(&call.response, event, rng, out)
+    }
     put!(out; r#"},"legacyEventType":"core.event","transaction":{"type":"WEB","id":""#, Letters(event.link, 27, MIXED), r#"","detail":{}},"uuid":""#);
     scene.native_id(event, out);
     put!(out; r#"","version":"0","request":{"ipChain":[{"ip":""#, event.ip, r#"","geographicalContext":"#);
     place(out);
     put!(out; r#","version":"V4","source":null}]},"target":"#);
-    if call.resources.is_empty() { put!(out; "[]") } else { scene.fill(&call.resources, event, rng, out) }
+    if call.resources.is_empty() {
+        put!(out; "[]")
+    } else {
+        scene.fill(&call.resources, event, rng, out)
+    }
     put!(out; "}");
 }
 

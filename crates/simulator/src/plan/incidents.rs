@@ -35,8 +35,9 @@ impl Plan {
             }
             let Some(kind) = self.round.pop() else { return };
             let start = self.incident_hour(kind, day_ms);
-            // An incident that the period cuts off, or that nothing came before, shows nothing.
-            let settled = self.config.start_ms + DAY.min((self.config.end_ms - self.config.start_ms) / 4);
+            // An incident that the period cuts off, or that no habits came before, shows nothing.
+            let settled =
+                self.config.start_ms + (5 * DAY).min((self.config.end_ms - self.config.start_ms) / 4);
             if start < settled || start > self.config.end_ms - 3 * HOUR {
                 self.round.push(kind);
                 continue;
@@ -51,7 +52,11 @@ impl Plan {
             IncidentKind::SelfApprovedDeploy => false,
             _ => self.rng.chance(0.5),
         };
-        if night { day_ms + self.rng.range(0, 5 * HOUR) } else { day_ms + self.rng.range(7 * HOUR, 18 * HOUR) }
+        if night {
+            day_ms + self.rng.range(0, 5 * HOUR)
+        } else {
+            day_ms + self.rng.range(7 * HOUR, 18 * HOUR)
+        }
     }
 
     fn plan_incident(&mut self, kind: IncidentKind, start: i64) {
@@ -88,12 +93,20 @@ impl Plan {
         if self.rng.chance(0.4) {
             actor.ip = hostile_address(&mut self.rng);
             actor.mfa = self.rng.chance(0.3);
-            actor.agent = if self.rng.chance(0.5) { Agent::Sdk } else { Agent::Cli };
+            actor.agent = if self.rng.chance(0.5) {
+                Agent::Sdk
+            } else {
+                Agent::Cli
+            };
         }
         // Nearly half name a ticket, as if that made it right.
         let recent = self.works.len().saturating_sub(60).max(1) as u64;
         let with_ticket = self.works.len() as u64 > recent && self.rng.chance(0.45);
-        let work = if with_ticket { recent + self.rng.below(self.works.len() as u64 - recent) } else { 0 };
+        let work = if with_ticket {
+            recent + self.rng.below(self.works.len() as u64 - recent)
+        } else {
+            0
+        };
         Case {
             person,
             team,
@@ -101,10 +114,21 @@ impl Plan {
             actor,
             start,
             pace_ms: self.rng.pick(&[3 * SECOND, 25 * SECOND, 4 * MINUTE]),
-            cloud: At { place: self.cloud(team, Environment::Production), app },
-            cluster: At { place: self.cluster(team, Environment::Production), app },
+            cloud: At {
+                place: self.cloud(team, Environment::Production),
+                app,
+            },
+            cluster: At {
+                place: self.cluster(team, Environment::Production),
+                app,
+            },
             kind: self.cloud_kind(team),
-            task: Task { work: work as u32, story: self.new_story(), approved: false, label: Label::Incident(kind) },
+            task: Task {
+                work: work as u32,
+                story: self.new_story(),
+                approved: false,
+                label: Label::Incident(kind),
+            },
         }
     }
 
@@ -118,8 +142,14 @@ impl Plan {
             self.sign_in(case.start - 3 * MINUTE, case.person, case.actor);
         }
         let keys: &[&str] = match case.kind {
-            PlaceKind::Gcp => &["cloudresourcemanager.googleapis.com:GetIamPolicy", "storage.googleapis.com:storage.buckets.list"],
-            PlaceKind::Azure => &["Microsoft.KeyVault:vaults/read", "Microsoft.Network:networkSecurityGroups/read"],
+            PlaceKind::Gcp => &[
+                "cloudresourcemanager.googleapis.com:GetIamPolicy",
+                "storage.googleapis.com:storage.buckets.list",
+            ],
+            PlaceKind::Azure => &[
+                "Microsoft.KeyVault:vaults/read",
+                "Microsoft.Network:networkSecurityGroups/read",
+            ],
             _ => &["sts:GetCallerIdentity", "s3:ListBuckets", "iam:ListUsers"],
         };
         let count = 1 + self.rng.below(keys.len() as u64) as usize;
@@ -138,15 +168,40 @@ impl Plan {
                 "logging.googleapis.com:google.logging.v2.ConfigServiceV2.DeleteSink",
                 "iam.googleapis.com:google.iam.admin.v1.CreateServiceAccountKey",
             ],
-            (PlaceKind::Azure, _) => &["Microsoft.Insights:diagnosticSettings/delete", "Microsoft.Authorization:roleAssignments/write"],
-            (_, 0) => &["cloudtrail:DescribeTrails", "cloudtrail:StopLogging", "iam:CreateUser", "iam:AttachUserPolicy"],
-            (_, 1) => &["cloudtrail:GetTrailStatus", "cloudtrail:PutEventSelectors", "guardduty:UpdateDetector"],
-            (_, _) => &["cloudtrail:DescribeTrails", "cloudtrail:DeleteTrail", "iam:PutRolePolicy"],
+            (PlaceKind::Azure, _) => &[
+                "Microsoft.Insights:diagnosticSettings/delete",
+                "Microsoft.Authorization:roleAssignments/write",
+            ],
+            (_, 0) => &[
+                "cloudtrail:DescribeTrails",
+                "cloudtrail:StopLogging",
+                "iam:CreateUser",
+                "iam:AttachUserPolicy",
+            ],
+            (_, 1) => &[
+                "cloudtrail:GetTrailStatus",
+                "cloudtrail:PutEventSelectors",
+                "guardduty:UpdateDetector",
+            ],
+            (_, _) => &[
+                "cloudtrail:DescribeTrails",
+                "cloudtrail:DeleteTrail",
+                "iam:PutRolePolicy",
+            ],
         };
         let time_ms = self.steps(&case, time_ms, keys);
         if self.rng.chance(0.3) {
-            let actor = Actor { agent: Agent::Kubectl, ..case.actor };
-            self.act(time_ms, actor, "apps/v1:delete daemonsets", case.cluster, case.task);
+            let actor = Actor {
+                agent: Agent::Kubectl,
+                ..case.actor
+            };
+            self.act(
+                time_ms,
+                actor,
+                "apps/v1:delete daemonsets",
+                case.cluster,
+                case.task,
+            );
         }
     }
 
@@ -154,10 +209,20 @@ impl Plan {
         let time_ms = self.look_around(&case);
         let elsewhere = hostile_address(&mut self.rng);
         let wait = self.rng.pick(&[2 * MINUTE, 40 * MINUTE, 5 * HOUR]);
-        let thief = Actor { ip: elsewhere, identity: Identity::AccessKey, agent: Agent::Sdk, mfa: false, ..case.actor };
+        let thief = Actor {
+            ip: elsewhere,
+            identity: Identity::AccessKey,
+            agent: Agent::Sdk,
+            mfa: false,
+            ..case.actor
+        };
         match case.kind {
             PlaceKind::Gcp => {
-                let time_ms = self.steps(&case, time_ms, &["iam.googleapis.com:google.iam.admin.v1.CreateServiceAccountKey"]);
+                let time_ms = self.steps(
+                    &case,
+                    time_ms,
+                    &["iam.googleapis.com:google.iam.admin.v1.CreateServiceAccountKey"],
+                );
                 let keys = [
                     "storage.googleapis.com:storage.buckets.list",
                     "secretmanager.googleapis.com:google.cloud.secretmanager.v1.SecretManagerService.AccessSecretVersion",
@@ -168,16 +233,34 @@ impl Plan {
             PlaceKind::Azure => {
                 let key = "ApplicationManagement:Update application – Certificates and secrets management";
                 let time_ms = self.steps(&case, time_ms, &[key]);
-                let keys = ["Microsoft.Storage:storageAccounts/listKeys/action#body", "Microsoft.Authorization:roleAssignments/write"];
-                let app = Actor { who: Who::Service(self.organisation.teams[case.team as usize].pipeline), ..thief };
+                let keys = [
+                    "Microsoft.Storage:storageAccounts/listKeys/action#body",
+                    "Microsoft.Authorization:roleAssignments/write",
+                ];
+                let app = Actor {
+                    who: Who::Service(self.organisation.teams[case.team as usize].pipeline),
+                    ..thief
+                };
                 self.sequence(time_ms + wait, case.pace_ms, app, &keys, case.cloud, case.task);
             }
             _ => {
                 let time_ms = self.steps(&case, time_ms, &["iam:ListAccessKeys", "iam:CreateAccessKey"]);
                 let keys: &[&str] = if self.rng.chance(0.5) {
-                    &["sts:GetCallerIdentity", "s3:ListBuckets", "ec2:RunInstances", "ec2:RunInstances", "ec2:RunInstances"]
+                    &[
+                        "sts:GetCallerIdentity",
+                        "s3:ListBuckets",
+                        "ec2:RunInstances",
+                        "ec2:RunInstances",
+                        "ec2:RunInstances",
+                    ]
                 } else {
-                    &["sts:GetCallerIdentity", "secretsmanager:ListSecrets", "iam:CreateUser", "iam:CreateLoginProfile", "iam:AttachUserPolicy"]
+                    &[
+                        "sts:GetCallerIdentity",
+                        "secretsmanager:ListSecrets",
+                        "iam:CreateUser",
+                        "iam:CreateLoginProfile",
+                        "iam:AttachUserPolicy",
+                    ]
                 };
                 self.sequence(time_ms + wait, case.pace_ms, thief, keys, case.cloud, case.task);
             }
@@ -185,38 +268,87 @@ impl Plan {
     }
 
     fn console_change(&mut self, case: Case) {
-        let actor = Actor { agent: Agent::Browser, mfa: self.rng.chance(0.7), ..case.actor };
+        let actor = Actor {
+            agent: Agent::Browser,
+            mfa: self.rng.chance(0.7),
+            ..case.actor
+        };
         self.sign_in(case.start - 2 * MINUTE, case.person, actor);
         let task = Task { work: 0, ..case.task };
         let keys: &[&str] = match (case.kind, self.rng.below(3)) {
-            (PlaceKind::Gcp, _) => &["compute.googleapis.com:v1.compute.instances.setMetadata", "container.googleapis.com:google.container.v1.ClusterManager.UpdateNodePool"],
-            (PlaceKind::Azure, _) => &["Microsoft.Web:sites/config/write", "Microsoft.Sql:servers/databases/write"],
-            (_, 0) => &["rds:DescribeDBInstances", "rds:ModifyDBInstance", "ec2:ModifyInstanceAttribute"],
-            (_, 1) => &["lambda:GetFunction20150331v2", "lambda:UpdateFunctionConfiguration20150331v2", "lambda:UpdateFunctionConfiguration20150331v2"],
-            (_, _) => &["ecs:DescribeServices", "ecs:UpdateService", "route53:ChangeResourceRecordSets"],
+            (PlaceKind::Gcp, _) => &[
+                "compute.googleapis.com:v1.compute.instances.setMetadata",
+                "container.googleapis.com:google.container.v1.ClusterManager.UpdateNodePool",
+            ],
+            (PlaceKind::Azure, _) => &[
+                "Microsoft.Web:sites/config/write",
+                "Microsoft.Sql:servers/databases/write",
+            ],
+            (_, 0) => &[
+                "rds:DescribeDBInstances",
+                "rds:ModifyDBInstance",
+                "ec2:ModifyInstanceAttribute",
+            ],
+            (_, 1) => &[
+                "lambda:GetFunction20150331v2",
+                "lambda:UpdateFunctionConfiguration20150331v2",
+                "lambda:UpdateFunctionConfiguration20150331v2",
+            ],
+            (_, _) => &[
+                "ecs:DescribeServices",
+                "ecs:UpdateService",
+                "route53:ChangeResourceRecordSets",
+            ],
         };
         self.sequence(case.start, case.pace_ms, actor, keys, case.cloud, task);
     }
 
     fn self_approved(&mut self, case: Case) {
-        let work = self.open_work(case.app, case.person, false);
+        let work = self.open_work(case.app, case.person);
         let task = Task { work, ..case.task };
         let reviewed = self.propose(case.start, case.person, case.person, case.app, task);
         if !self.organisation.teams[case.team as usize].on_gitlab {
             let actor = self.person(case.person, reviewed);
-            self.act(reviewed + SECOND, actor, "protected_branch:policy_override", case.cloud, task);
+            self.act(
+                reviewed + SECOND,
+                actor,
+                "protected_branch:policy_override",
+                case.cloud,
+                task,
+            );
         }
         let merged = self.merge(reviewed + 20 * SECOND, case.person, case.app, task);
-        self.deploy(merged, case.person, case.app, Environment::Production, task, false);
+        self.deploy(
+            merged,
+            case.person,
+            case.app,
+            Environment::Production,
+            task,
+            false,
+        );
     }
 
     fn public_bucket(&mut self, case: Case) {
         let time_ms = self.look_around(&case);
         let keys: &[&str] = match (case.kind, self.rng.below(2)) {
-            (PlaceKind::Gcp, _) => &["storage.googleapis.com:storage.buckets.get", "storage.googleapis.com:storage.setIamPermissions#public"],
-            (PlaceKind::Azure, _) => &["Microsoft.Storage:storageAccounts/write#public", "Microsoft.Storage:storageAccounts/blobServices/containers/write#public"],
-            (_, 0) => &["s3:GetBucketPolicy", "s3:DeleteBucketPublicAccessBlock", "s3:PutBucketPolicy#public"],
-            (_, _) => &["s3:DeleteBucketPublicAccessBlock", "s3:PutBucketAcl#public", "s3:PutBucketPolicy#public"],
+            (PlaceKind::Gcp, _) => &[
+                "storage.googleapis.com:storage.buckets.get",
+                "storage.googleapis.com:storage.setIamPermissions#public",
+            ],
+            (PlaceKind::Azure, _) => &[
+                "Microsoft.Storage:storageAccounts/write#public",
+                "Microsoft.Storage:storageAccounts/blobServices/containers/write#public",
+            ],
+            (_, 0) => &[
+                "s3:GetBucketPolicy",
+                "s3:DeleteBucketPublicAccessBlock",
+                "s3:PutBucketPolicy#public",
+            ],
+            (_, _) => &[
+                "s3:DeleteBucketPublicAccessBlock",
+                "s3:PutBucketAcl#public",
+                "s3:PutBucketPolicy#public",
+            ],
         };
         self.steps(&case, time_ms, keys);
     }
@@ -224,42 +356,95 @@ impl Plan {
     fn security_group_opened(&mut self, case: Case) {
         let time_ms = self.look_around(&case);
         let keys: &[&str] = match case.kind {
-            PlaceKind::Gcp => &["compute.googleapis.com:v1.compute.firewalls.list", "compute.googleapis.com:v1.compute.firewalls.insert#open"],
+            PlaceKind::Gcp => &[
+                "compute.googleapis.com:v1.compute.firewalls.list",
+                "compute.googleapis.com:v1.compute.firewalls.insert#open",
+            ],
             PlaceKind::Azure => &["Microsoft.Network:networkSecurityGroups/securityRules/write#open"],
-            _ => &["ec2:DescribeSecurityGroups", "ec2:AuthorizeSecurityGroupIngress#open", "ec2:AuthorizeSecurityGroupIngress#open"],
+            _ => &[
+                "ec2:DescribeSecurityGroups",
+                "ec2:AuthorizeSecurityGroupIngress#open",
+                "ec2:AuthorizeSecurityGroupIngress#open",
+            ],
         };
         let time_ms = self.steps(&case, time_ms, keys);
         if case.kind == PlaceKind::Aws && self.rng.chance(0.5) {
-            self.steps(&case, time_ms + MINUTE, &["ssm:StartSession", "ec2:CreateSnapshot"]);
+            self.steps(
+                &case,
+                time_ms + MINUTE,
+                &["ssm:StartSession", "ec2:CreateSnapshot"],
+            );
         }
     }
 
     fn cluster_admin(&mut self, case: Case) {
-        let actor = Actor { agent: Agent::Kubectl, ..case.actor };
-        let other = self.rng.below(self.organisation.people.len() as u64) as u16;
-        let before = ["rbac.authorization.k8s.io/v1:list clusterrolebindings", "core/v1:list namespaces"];
+        let actor = Actor {
+            agent: Agent::Kubectl,
+            ..case.actor
+        };
+        let other = self.anyone();
+        let before = [
+            "rbac.authorization.k8s.io/v1:list clusterrolebindings",
+            "core/v1:list namespaces",
+        ];
         let time_ms = self.sequence(case.start, case.pace_ms, actor, &before, case.cluster, case.task);
         let key = "rbac.authorization.k8s.io/v1:create clusterrolebindings#admin";
         let mut event = self.draft(time_ms, actor, key, case.cluster, case.task);
         event.other = if self.rng.chance(0.5) { case.person } else { other };
         self.submit(event);
         let after: &[&str] = if self.rng.chance(0.5) {
-            &["core/v1:list secrets", "core/v1:create pods/exec", "core/v1:create serviceaccounts/token"]
+            &[
+                "core/v1:list secrets",
+                "core/v1:create pods/exec",
+                "core/v1:create serviceaccounts/token",
+            ]
         } else {
-            &["core/v1:list secrets", "networking.k8s.io/v1:delete networkpolicies", "core/v1:create pods"]
+            &[
+                "core/v1:list secrets",
+                "networking.k8s.io/v1:delete networkpolicies",
+                "core/v1:create pods",
+            ]
         };
-        self.sequence(time_ms + case.pace_ms, case.pace_ms, actor, after, case.cluster, case.task);
+        self.sequence(
+            time_ms + case.pace_ms,
+            case.pace_ms,
+            actor,
+            after,
+            case.cluster,
+            case.task,
+        );
     }
 
     fn branch_protection(&mut self, case: Case) {
-        let actor = Actor { agent: Agent::Browser, ..case.actor };
+        let actor = Actor {
+            agent: Agent::Browser,
+            ..case.actor
+        };
         let task = Task { work: 0, ..case.task };
         let keys: &[&str] = if self.organisation.teams[case.team as usize].on_gitlab {
-            &["protected_branch_removed:Project", "Push Hook:push#main", "ci_variable_updated:Project", "Pipeline Hook:pipeline"]
+            &[
+                "protected_branch_removed:Project",
+                "Push Hook:push#main",
+                "ci_variable_updated:Project",
+                "Pipeline Hook:pipeline",
+            ]
         } else if self.rng.chance(0.5) {
-            &["protected_branch:destroy", "branch_protection_rule:deleted", "git:push", "push:#forced", "workflow_run:requested", "protected_branch:create"]
+            &[
+                "protected_branch:destroy",
+                "branch_protection_rule:deleted",
+                "git:push",
+                "push:#forced",
+                "workflow_run:requested",
+                "protected_branch:create",
+            ]
         } else {
-            &["protected_branch:destroy", "branch_protection_rule:deleted", "meta:deleted", "push:#forced", "org:create_actions_secret"]
+            &[
+                "protected_branch:destroy",
+                "branch_protection_rule:deleted",
+                "meta:deleted",
+                "push:#forced",
+                "org:create_actions_secret",
+            ]
         };
         self.sequence(case.start, case.pace_ms, actor, keys, case.cloud, task);
     }
@@ -268,10 +453,17 @@ impl Plan {
         let task = if self.rng.chance(0.5) {
             Task { work: 0, ..case.task }
         } else {
-            let work = self.open_work(case.app, case.person, false);
+            let work = self.open_work(case.app, case.person);
             Task { work, ..case.task }
         };
-        self.deploy(case.start, case.person, case.app, Environment::Production, task, true);
+        self.deploy(
+            case.start,
+            case.person,
+            case.app,
+            Environment::Production,
+            task,
+            true,
+        );
         if self.rng.chance(0.4) {
             let keys = self.terraform_keys(case.team);
             let count = 2 + self.rng.below(5);
@@ -282,27 +474,47 @@ impl Plan {
     fn secrets_in_bulk(&mut self, case: Case) {
         let mut time_ms = self.look_around(&case);
         let (list, one, end): (&str, &str, &[&str]) = match (case.kind, self.rng.chance(0.3)) {
-            (_, true) => ("core/v1:list secrets", "core/v1:get secrets", &["core/v1:patch secrets", "core/v1:create serviceaccounts/token"]),
+            (_, true) => (
+                "core/v1:list secrets",
+                "core/v1:get secrets",
+                &["core/v1:patch secrets", "core/v1:create serviceaccounts/token"],
+            ),
             (PlaceKind::Gcp, _) => (
                 "iam.googleapis.com:google.iam.admin.v1.ListServiceAccounts",
                 "secretmanager.googleapis.com:google.cloud.secretmanager.v1.SecretManagerService.AccessSecretVersion",
-                &["secretmanager.googleapis.com:google.cloud.secretmanager.v1.SecretManagerService.AddSecretVersion"],
+                &[
+                    "secretmanager.googleapis.com:google.cloud.secretmanager.v1.SecretManagerService.AddSecretVersion",
+                ],
             ),
             (PlaceKind::Azure, _) => (
                 "Microsoft.KeyVault:vaults/read",
                 "Microsoft.Storage:storageAccounts/listKeys/action#body",
                 &["Microsoft.KeyVault:vaults/accessPolicies/write"],
             ),
-            _ => ("secretsmanager:ListSecrets", "secretsmanager:GetSecretValue", &["secretsmanager:PutResourcePolicy", "secretsmanager:PutSecretValue"]),
+            _ => (
+                "secretsmanager:ListSecrets",
+                "secretsmanager:GetSecretValue",
+                &[
+                    "secretsmanager:PutResourcePolicy",
+                    "secretsmanager:PutSecretValue",
+                ],
+            ),
         };
         let in_cluster = list.starts_with("core");
         let place = if in_cluster { case.cluster } else { case.cloud };
-        let actor = if in_cluster { Actor { agent: Agent::Kubectl, ..case.actor } } else { case.actor };
+        let actor = if in_cluster {
+            Actor {
+                agent: Agent::Kubectl,
+                ..case.actor
+            }
+        } else {
+            case.actor
+        };
         self.act(time_ms, actor, list, place, case.task);
         for number in 0..15 + self.rng.below(40) {
             time_ms += self.rng.range(200, 8 * SECOND);
             // Across all teams' things, not only the own.
-            let app = self.rng.below(self.organisation.apps.len() as u64) as u16;
+            let app = self.any_app();
             let mut event = self.draft(time_ms, actor, one, At { app, ..place }, case.task);
             event.serial = number as u16 % 30;
             self.submit(event);
@@ -320,40 +532,93 @@ impl Plan {
             since_ms: case.start,
             ..case.actor
         };
-        let work = self.open_work(case.app, case.person, true);
-        let emergency = Task { work, approved: true, label: Label::Lookalike(crate::config::LookalikeKind::BreakGlassUse), ..case.task };
-        let mend = ["ecs:DescribeServices", "rds:DescribeDBInstances", "ecs:UpdateService"];
+        let work = self.open_work(case.app, case.person);
+        let emergency = Task {
+            work,
+            approved: true,
+            label: Label::Lookalike(crate::config::LookalikeKind::BreakGlassUse),
+            ..case.task
+        };
+        let mend = [
+            "ecs:DescribeServices",
+            "rds:DescribeDBInstances",
+            "ecs:UpdateService",
+        ];
         let time_ms = self.sequence(case.start, 3 * MINUTE, actor, &mend, case.cloud, emergency);
         // The emergency is over; the account is not put back.
         let later = time_ms + self.rng.range(3 * HOUR, 9 * HOUR);
         let keys: &[&str] = match self.rng.below(3) {
-            0 => &["iam:ListUsers", "iam:CreateUser", "iam:CreateLoginProfile", "iam:AttachUserPolicy"],
-            1 => &["ssm:StartSession", "iam:PutRolePolicy", "iam:AttachRolePolicy#admin", "ec2:AuthorizeSecurityGroupIngress"],
-            _ => &["secretsmanager:ListSecrets", "secretsmanager:PutSecretValue", "iam:UpdateAssumeRolePolicy", "kms:ScheduleKeyDeletion"],
+            0 => &[
+                "iam:ListUsers",
+                "iam:CreateUser",
+                "iam:CreateLoginProfile",
+                "iam:AttachUserPolicy",
+            ],
+            1 => &[
+                "ssm:StartSession",
+                "iam:PutRolePolicy",
+                "iam:AttachRolePolicy#admin",
+                "ec2:AuthorizeSecurityGroupIngress",
+            ],
+            _ => &[
+                "secretsmanager:ListSecrets",
+                "secretsmanager:PutSecretValue",
+                "iam:UpdateAssumeRolePolicy",
+                "kms:ScheduleKeyDeletion",
+            ],
         };
-        self.sequence(later, case.pace_ms, actor, keys, case.cloud, Task { work: 0, ..case.task });
+        self.sequence(
+            later,
+            case.pace_ms,
+            actor,
+            keys,
+            case.cloud,
+            Task { work: 0, ..case.task },
+        );
     }
 
     fn mass_delete(&mut self, case: Case) {
         let mut time_ms = self.look_around(&case);
         let in_cluster = self.rng.chance(0.25);
         let keys: &[&str] = match case.kind {
-            _ if in_cluster => &["apps/v1:delete deployments", "core/v1:delete secrets", "core/v1:deletecollection persistentvolumeclaims", "core/v1:delete namespaces"],
+            _ if in_cluster => &[
+                "apps/v1:delete deployments",
+                "core/v1:delete secrets",
+                "core/v1:deletecollection persistentvolumeclaims",
+                "core/v1:delete namespaces",
+            ],
             PlaceKind::Gcp => &[
-                "compute.googleapis.com:v1.compute.instances.delete", "storage.googleapis.com:storage.buckets.delete",
-                "bigquery.googleapis.com:google.cloud.bigquery.v2.DatasetService.DeleteDataset", "compute.googleapis.com:v1.compute.snapshots.delete",
+                "compute.googleapis.com:v1.compute.instances.delete",
+                "storage.googleapis.com:storage.buckets.delete",
+                "bigquery.googleapis.com:google.cloud.bigquery.v2.DatasetService.DeleteDataset",
+                "compute.googleapis.com:v1.compute.snapshots.delete",
             ],
             PlaceKind::Azure => &[
-                "Microsoft.Compute:virtualMachines/delete", "Microsoft.Storage:storageAccounts/delete", "Microsoft.Sql:servers/databases/delete",
-                "Microsoft.KeyVault:vaults/delete", "Microsoft.Resources:subscriptions/resourceGroups/delete",
+                "Microsoft.Compute:virtualMachines/delete",
+                "Microsoft.Storage:storageAccounts/delete",
+                "Microsoft.Sql:servers/databases/delete",
+                "Microsoft.KeyVault:vaults/delete",
+                "Microsoft.Resources:subscriptions/resourceGroups/delete",
             ],
             _ => &[
-                "ec2:TerminateInstances", "ec2:DeleteSnapshot", "s3:DeleteBucket", "rds:DeleteDBInstance", "dynamodb:DeleteTable",
-                "logs:DeleteLogGroup", "kms:ScheduleKeyDeletion",
+                "ec2:TerminateInstances",
+                "ec2:DeleteSnapshot",
+                "s3:DeleteBucket",
+                "rds:DeleteDBInstance",
+                "dynamodb:DeleteTable",
+                "logs:DeleteLogGroup",
+                "kms:ScheduleKeyDeletion",
             ],
         };
         let place = if in_cluster { case.cluster } else { case.cloud };
-        let actor = if in_cluster { Actor { agent: Agent::Kubectl, ..case.actor } } else { case.actor };
+        let actor = if in_cluster {
+            Actor {
+                agent: Agent::Kubectl,
+                ..case.actor
+            }
+        } else {
+            case.actor
+        };
         for number in 0..8 + self.rng.below(10) {
             let key = self.rng.pick(keys);
             let mut event = self.draft(time_ms, actor, key, place, case.task);

@@ -14,56 +14,107 @@ pub(crate) struct Habit {
 }
 
 const AWS_READS: &[&str] = &[
-    "logs:FilterLogEvents", "ec2:DescribeInstances", "ecs:DescribeServices", "cloudwatch:DescribeAlarms",
-    "logs:DescribeLogGroups", "ecs:DescribeTasks", "rds:DescribeDBInstances", "lambda:GetFunction20150331v2",
-    "s3:ListBuckets", "dynamodb:DescribeTable", "ssm:GetParameter", "elasticloadbalancing:DescribeTargetHealth",
+    "logs:FilterLogEvents",
+    "ec2:DescribeInstances",
+    "ecs:DescribeServices",
+    "cloudwatch:DescribeAlarms",
+    "logs:DescribeLogGroups",
+    "ecs:DescribeTasks",
+    "rds:DescribeDBInstances",
+    "lambda:GetFunction20150331v2",
+    "s3:ListBuckets",
+    "dynamodb:DescribeTable",
+    "ssm:GetParameter",
+    "elasticloadbalancing:DescribeTargetHealth",
     "sts:GetCallerIdentity",
 ];
 const AWS_OPERATOR_READS: &[&str] = &[
-    "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "ec2:DescribeNetworkInterfaces", "iam:GetRole",
-    "route53:ListResourceRecordSets", "secretsmanager:ListSecrets", "ssm:DescribeInstanceInformation",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeVolumes",
+    "ec2:DescribeNetworkInterfaces",
+    "iam:GetRole",
+    "route53:ListResourceRecordSets",
+    "secretsmanager:ListSecrets",
+    "ssm:DescribeInstanceInformation",
 ];
 const AWS_SECURITY_READS: &[&str] = &[
-    "iam:ListUsers", "iam:ListAccessKeys", "iam:GetPolicyVersion", "iam:ListAttachedRolePolicies", "s3:GetBucketPolicy",
-    "config:DescribeConfigRules", "cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus", "s3:GetBucketAcl",
+    "iam:ListUsers",
+    "iam:ListAccessKeys",
+    "iam:GetPolicyVersion",
+    "iam:ListAttachedRolePolicies",
+    "s3:GetBucketPolicy",
+    "config:DescribeConfigRules",
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetTrailStatus",
+    "s3:GetBucketAcl",
 ];
 const AWS_WRITES: &[&str] = &[
-    "logs:CreateLogStream", "lambda:UpdateFunctionConfiguration20150331v2", "sqs:SetQueueAttributes",
-    "cloudwatch:PutMetricAlarm", "ssm:PutParameter", "ecs:UpdateService", "ec2:CreateTags",
+    "logs:CreateLogStream",
+    "lambda:UpdateFunctionConfiguration20150331v2",
+    "sqs:SetQueueAttributes",
+    "cloudwatch:PutMetricAlarm",
+    "ssm:PutParameter",
+    "ecs:UpdateService",
+    "ec2:CreateTags",
 ];
 const AWS_OPERATOR_WRITES: &[&str] = &[
-    "ssm:StartSession", "autoscaling:SetDesiredCapacity", "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:RevokeSecurityGroupIngress", "ec2:ModifyInstanceAttribute", "rds:ModifyDBInstance", "s3:PutBucketLifecycle",
-    "iam:PutRolePolicy", "dynamodb:UpdateTable",
+    "ssm:StartSession",
+    "autoscaling:SetDesiredCapacity",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:RevokeSecurityGroupIngress",
+    "ec2:ModifyInstanceAttribute",
+    "rds:ModifyDBInstance",
+    "s3:PutBucketLifecycle",
+    "iam:PutRolePolicy",
+    "dynamodb:UpdateTable",
 ];
 const GCP_READS: &[&str] = &[
     "bigquery.googleapis.com:google.cloud.bigquery.v2.JobService.GetQueryResults",
-    "bigquery.googleapis.com:google.cloud.bigquery.v2.TableService.GetTable", "storage.googleapis.com:storage.objects.list",
-    "storage.googleapis.com:storage.buckets.list", "compute.googleapis.com:v1.compute.instances.list",
+    "bigquery.googleapis.com:google.cloud.bigquery.v2.TableService.GetTable",
+    "storage.googleapis.com:storage.objects.list",
+    "storage.googleapis.com:storage.buckets.list",
+    "compute.googleapis.com:v1.compute.instances.list",
     "container.googleapis.com:google.container.v1.ClusterManager.GetCluster",
 ];
 const GCP_WRITES: &[&str] = &[
     "bigquery.googleapis.com:google.cloud.bigquery.v2.JobService.InsertJob",
-    "compute.googleapis.com:v1.compute.instances.setMetadata", "storage.googleapis.com:storage.buckets.update",
+    "compute.googleapis.com:v1.compute.instances.setMetadata",
+    "storage.googleapis.com:storage.buckets.update",
     "compute.googleapis.com:v1.compute.instances.insert",
 ];
 const AZURE_READS: &[&str] = &[
-    "Microsoft.Compute:virtualMachines/read", "Microsoft.KeyVault:vaults/read",
-    "Microsoft.Network:networkSecurityGroups/read", "Microsoft.Storage:storageAccounts/listKeys/action",
+    "Microsoft.Compute:virtualMachines/read",
+    "Microsoft.KeyVault:vaults/read",
+    "Microsoft.Network:networkSecurityGroups/read",
+    "Microsoft.Storage:storageAccounts/listKeys/action",
 ];
 const AZURE_WRITES: &[&str] = &[
-    "Microsoft.Compute:virtualMachines/start/action", "Microsoft.Compute:virtualMachines/deallocate/action",
-    "Microsoft.Web:sites/restart/action", "Microsoft.Compute:virtualMachines/write", "Microsoft.Web:sites/config/write",
+    "Microsoft.Compute:virtualMachines/start/action",
+    "Microsoft.Compute:virtualMachines/deallocate/action",
+    "Microsoft.Web:sites/restart/action",
+    "Microsoft.Compute:virtualMachines/write",
+    "Microsoft.Web:sites/config/write",
     "Microsoft.Storage:storageAccounts/listKeys/action#body",
 ];
 const KUBERNETES_READS: &[&str] = &[
-    "core/v1:list pods", "core/v1:get pods/log", "apps/v1:get deployments", "core/v1:list events", "core/v1:get pods",
-    "apps/v1:list deployments", "core/v1:get configmaps", "networking.k8s.io/v1:list ingresses",
+    "core/v1:list pods",
+    "core/v1:get pods/log",
+    "apps/v1:get deployments",
+    "core/v1:list events",
+    "core/v1:get pods",
+    "apps/v1:list deployments",
+    "core/v1:get configmaps",
+    "networking.k8s.io/v1:list ingresses",
 ];
-const KUBERNETES_WRITES: &[&str] =
-    &["core/v1:delete pods", "apps/v1:patch deployments/scale", "core/v1:create pods/exec", "core/v1:patch configmaps"];
+const KUBERNETES_WRITES: &[&str] = &[
+    "core/v1:delete pods",
+    "apps/v1:patch deployments/scale",
+    "core/v1:create pods/exec",
+    "core/v1:patch configmaps",
+];
 const ADMIN_WRITES: &[&str] = &[
-    "UserManagement:Update user", "user.account.reset_password:Fired when the user's Okta password is reset",
+    "UserManagement:Update user",
+    "user.account.reset_password:Fired when the user's Okta password is reset",
     "UserManagement:Reset user password",
     "application.user_membership.add:Add user to application membership",
 ];
@@ -98,7 +149,10 @@ impl Plan {
         }
         if on_aws && role == Role::Security {
             reads.extend(AWS_SECURITY_READS);
-            reads.extend(["rbac.authorization.k8s.io/v1:list clusterrolebindings", "core/v1:list namespaces"]);
+            reads.extend([
+                "rbac.authorization.k8s.io/v1:list clusterrolebindings",
+                "core/v1:list namespaces",
+            ]);
         }
         if role == Role::Administrator {
             writes.extend(ADMIN_WRITES);
@@ -146,7 +200,10 @@ impl Plan {
         self.sign_in(start, person, first);
         for session in 0..sessions {
             let opens = start + MINUTE + session as i64 * 150 * MINUTE + self.rng.range(0, 60 * MINUTE);
-            let actor = Actor { since_ms: opens, ..self.person(person, opens) };
+            let actor = Actor {
+                since_ms: opens,
+                ..self.person(person, opens)
+            };
             self.plan_session(person, opens, actor, 5.5 * profile.pace * self.config.rate);
         }
     }
@@ -154,8 +211,15 @@ impl Plan {
     /// Signs someone in at the identity provider, and from there into what they use.
     pub(crate) fn sign_in(&mut self, time_ms: i64, person: u16, actor: Actor) {
         let team = self.assignment[person as usize];
-        let at = At { place: self.cloud(team, Environment::Dev), app: self.app_of(team) };
-        let browser = Actor { agent: Agent::Browser, since_ms: time_ms, ..actor };
+        let at = At {
+            place: self.cloud(team, Environment::Dev),
+            app: self.app_of(team),
+        };
+        let browser = Actor {
+            agent: Agent::Browser,
+            since_ms: time_ms,
+            ..actor
+        };
         let mut keys = vec!["user.session.start:User login to Okta"];
         if actor.mfa {
             keys.push("user.authentication.auth_via_mfa:Authentication of user via MFA");
@@ -178,12 +242,16 @@ impl Plan {
         let mut time_ms = opens;
         for _ in 0..count {
             time_ms += self.rng.range(2 * SECOND, 9 * MINUTE);
-            let read = self.rng.chance(0.78);
+            let read = self.rng.chance(0.72);
             let habit = &self.habits[person as usize];
             let list = if read { &habit.reads } else { &habit.writes };
             let call = list[self.rng.skewed(list.len())];
             // Now and then someone does what they never did.
-            let call = if self.rng.chance(0.004) { self.unusual_read() } else { call };
+            let call = if self.rng.chance(0.004) {
+                self.unusual_read()
+            } else {
+                call
+            };
             let environment = self.environment_of_hand_work(read, role);
             self.by_hand(time_ms, actor, call, team, environment, Task::ROUTINE);
         }
@@ -229,7 +297,9 @@ impl Plan {
         let place = match source {
             Source::KubernetesAudit => self.cluster(team, environment),
             Source::AwsCloudtrail if kind != PlaceKind::Aws => self.organisation.places_of(PlaceKind::Aws)[2],
-            Source::AzureActivity if kind != PlaceKind::Azure => self.organisation.places_of(PlaceKind::Azure)[2],
+            Source::AzureActivity if kind != PlaceKind::Azure => {
+                self.organisation.places_of(PlaceKind::Azure)[2]
+            }
             Source::GcpAudit if kind != PlaceKind::Gcp => self.organisation.places_of(PlaceKind::Gcp)[2],
             _ => own,
         };
@@ -241,7 +311,7 @@ impl Plan {
         let mut event = self.draft_call(time_ms, Actor { agent, ..actor }, call, At { place, app }, task);
         event.denied = source == Source::AwsCloudtrail && self.rng.chance(0.015);
         if matches!(source, Source::AzureEntra | Source::OktaSystem) {
-            event.other = self.rng.below(self.organisation.people.len() as u64) as u16;
+            event.other = self.anyone();
         }
         if source == Source::JiraWebhook {
             // A comment needs a ticket: one of the last pieces of work of anyone.
@@ -268,7 +338,9 @@ impl Plan {
 
     pub(crate) fn site_of(&self, who: Who) -> u8 {
         match who {
-            Who::Person(at) => self.organisation.people[at as usize].site.min(SITES.len() as u8 - 1),
+            Who::Person(at) => self.organisation.people[at as usize]
+                .site
+                .min(SITES.len() as u8 - 1),
             Who::Service(_) => 0,
         }
     }

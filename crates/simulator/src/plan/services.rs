@@ -8,17 +8,37 @@ use crate::plan::people::Habit;
 use crate::plan::{Actor, At, Plan, Task};
 
 const AWS_WORKLOAD: (&[&str], &[&str]) = (
-    &["kms:Decrypt", "secretsmanager:GetSecretValue", "sts:AssumeRole", "kms:GenerateDataKey", "ssm:GetParametersByPath", "ecr:BatchGetImage"],
+    &[
+        "kms:Decrypt",
+        "secretsmanager:GetSecretValue",
+        "sts:AssumeRole",
+        "kms:GenerateDataKey",
+        "ssm:GetParametersByPath",
+        "ecr:BatchGetImage",
+    ],
     &["logs:CreateLogStream"],
 );
 const AWS_AUTOSCALING: (&[&str], &[&str]) = (
-    &["ec2:DescribeInstances", "elasticloadbalancing:DescribeTargetHealth"],
+    &[
+        "ec2:DescribeInstances",
+        "elasticloadbalancing:DescribeTargetHealth",
+    ],
     &["ec2:CreateTags", "ec2:RunInstances", "ec2:TerminateInstances"],
 );
 const AWS_SCANNER: &[&str] = &[
-    "s3:GetBucketEncryption", "s3:GetBucketAcl", "s3:GetBucketPolicy", "ec2:DescribeSecurityGroups", "iam:GetPolicyVersion",
-    "iam:ListAttachedRolePolicies", "ec2:DescribeVolumes", "iam:ListAccessKeys", "rds:DescribeDBInstances",
-    "lambda:GetFunction20150331v2", "config:DescribeConfigRules", "cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus",
+    "s3:GetBucketEncryption",
+    "s3:GetBucketAcl",
+    "s3:GetBucketPolicy",
+    "ec2:DescribeSecurityGroups",
+    "iam:GetPolicyVersion",
+    "iam:ListAttachedRolePolicies",
+    "ec2:DescribeVolumes",
+    "iam:ListAccessKeys",
+    "rds:DescribeDBInstances",
+    "lambda:GetFunction20150331v2",
+    "config:DescribeConfigRules",
+    "cloudtrail:DescribeTrails",
+    "cloudtrail:GetTrailStatus",
 ];
 const AWS_BACKUP: (&[&str], &[&str]) = (
     &["ec2:DescribeVolumes", "rds:DescribeDBInstances"],
@@ -33,35 +53,78 @@ const GCP_WORKLOAD: (&[&str], &[&str]) = (
     &["bigquery.googleapis.com:google.cloud.bigquery.v2.JobService.InsertJob"],
 );
 const GCP_SCANNER: &[&str] = &[
-    "cloudresourcemanager.googleapis.com:GetIamPolicy", "iam.googleapis.com:google.iam.admin.v1.ListServiceAccounts",
-    "storage.googleapis.com:storage.buckets.get", "compute.googleapis.com:v1.compute.firewalls.list",
+    "cloudresourcemanager.googleapis.com:GetIamPolicy",
+    "iam.googleapis.com:google.iam.admin.v1.ListServiceAccounts",
+    "storage.googleapis.com:storage.buckets.get",
+    "compute.googleapis.com:v1.compute.firewalls.list",
 ];
 const GCP_BACKUP: (&[&str], &[&str]) = (
     &["compute.googleapis.com:v1.compute.instances.list"],
-    &["compute.googleapis.com:v1.compute.disks.createSnapshot", "compute.googleapis.com:v1.compute.snapshots.delete"],
+    &[
+        "compute.googleapis.com:v1.compute.disks.createSnapshot",
+        "compute.googleapis.com:v1.compute.snapshots.delete",
+    ],
 );
 const AZURE_SCANNER: &[&str] = &[
-    "Microsoft.KeyVault:vaults/read", "Microsoft.Network:networkSecurityGroups/read", "Microsoft.Compute:virtualMachines/read",
+    "Microsoft.KeyVault:vaults/read",
+    "Microsoft.Network:networkSecurityGroups/read",
+    "Microsoft.Compute:virtualMachines/read",
 ];
-const AZURE_BACKUP: (&[&str], &[&str]) = (&["Microsoft.Compute:virtualMachines/read"], &["Microsoft.Compute:snapshots/write"]);
-const CLUSTER_WORKLOAD: (&[&str], &[&str]) =
-    (&["core/v1:get configmaps", "core/v1:list services", "core/v1:get secrets"], &["core/v1:create serviceaccounts/token"]);
+const AZURE_BACKUP: (&[&str], &[&str]) = (
+    &["Microsoft.Compute:virtualMachines/read"],
+    &["Microsoft.Compute:snapshots/write"],
+);
+const CLUSTER_WORKLOAD: (&[&str], &[&str]) = (
+    &[
+        "core/v1:get configmaps",
+        "core/v1:list services",
+        "core/v1:get secrets",
+    ],
+    &["core/v1:create serviceaccounts/token"],
+);
 
 /// What a controller reads and writes, by name.
 fn controller(name: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match name {
-        "deployment-controller" => (&["apps/v1:list replicasets"], &["apps/v1:update deployments/status", "apps/v1:update replicasets"]),
-        "replicaset-controller" => (&["core/v1:list pods"], &["core/v1:create pods", "core/v1:delete pods"]),
+        "deployment-controller" => (
+            &["apps/v1:list replicasets"],
+            &["apps/v1:update deployments/status", "apps/v1:update replicasets"],
+        ),
+        "replicaset-controller" => (
+            &["core/v1:list pods"],
+            &["core/v1:create pods", "core/v1:delete pods"],
+        ),
         "horizontal-pod-autoscaler" => (
             &["autoscaling/v2:list horizontalpodautoscalers"],
-            &["autoscaling/v2:update horizontalpodautoscalers/status", "apps/v1:patch deployments/scale"],
+            &[
+                "autoscaling/v2:update horizontalpodautoscalers/status",
+                "apps/v1:patch deployments/scale",
+            ],
         ),
-        "cert-manager" => (&["cert-manager.io/v1:list certificates"], &["cert-manager.io/v1:update certificates/status", "core/v1:update secrets"]),
+        "cert-manager" => (
+            &["cert-manager.io/v1:list certificates"],
+            &[
+                "cert-manager.io/v1:update certificates/status",
+                "core/v1:update secrets",
+            ],
+        ),
         "external-secrets" => (
-            &["external-secrets.io/v1:list externalsecrets", "core/v1:get secrets"],
-            &["external-secrets.io/v1:update externalsecrets/status", "core/v1:update secrets"],
+            &[
+                "external-secrets.io/v1:list externalsecrets",
+                "core/v1:get secrets",
+            ],
+            &[
+                "external-secrets.io/v1:update externalsecrets/status",
+                "core/v1:update secrets",
+            ],
         ),
-        _ => (&["argoproj.io/v1alpha1:list applications", "apps/v1:list deployments"], &["argoproj.io/v1alpha1:patch applications"]),
+        _ => (
+            &[
+                "argoproj.io/v1alpha1:list applications",
+                "apps/v1:list deployments",
+            ],
+            &["argoproj.io/v1alpha1:patch applications"],
+        ),
     }
 }
 
@@ -82,11 +145,16 @@ impl Plan {
                 (PlaceKind::Gcp, _) => GCP_WORKLOAD,
                 (PlaceKind::Azure, ServiceKind::Batch) => AZURE_BACKUP,
                 (PlaceKind::Azure, _) => (AZURE_SCANNER, &[]),
-                (PlaceKind::Cluster, ServiceKind::Batch) => (&["batch/v1:list jobs"], &["batch/v1:create jobs"]),
+                (PlaceKind::Cluster, ServiceKind::Batch) => {
+                    (&["batch/v1:list jobs"], &["batch/v1:create jobs"])
+                }
                 (PlaceKind::Cluster, _) => CLUSTER_WORKLOAD,
             };
             let ids = |keys: &[&str]| keys.iter().map(|key| self.catalog.id(key)).collect();
-            self.routines.push(Habit { reads: ids(reads), writes: ids(writes) });
+            self.routines.push(Habit {
+                reads: ids(reads),
+                writes: ids(writes),
+            });
         }
     }
 
@@ -121,10 +189,14 @@ impl Plan {
 
     fn app_at(&mut self, service: &Service) -> u16 {
         // A workload touches its own things; shared services touch everyone's.
-        let own = self.organisation.apps.iter().position(|app| service.name.starts_with(app.name));
+        let own = self
+            .organisation
+            .apps
+            .iter()
+            .position(|app| service.name.starts_with(app.name));
         match own {
             Some(app) => app as u16,
-            None => self.rng.below(self.organisation.apps.len() as u64) as u16,
+            None => self.any_app(),
         }
     }
 
@@ -134,28 +206,46 @@ impl Plan {
             ServiceKind::Controller => 0.35,
             ServiceKind::Batch => 0.35,
             _ if service.name == "AWSServiceRoleForAutoScaling" => 0.35,
-            _ => 0.85,
+            _ => 0.8,
         };
         for _ in 0..count {
             let time_ms = match service.kind {
-                ServiceKind::Batch => day_ms + (1 + i64::from(at % 4)) * HOUR + self.rng.range(0, 40 * MINUTE),
+                ServiceKind::Batch => {
+                    day_ms + (1 + i64::from(at % 4)) * HOUR + self.rng.range(0, 40 * MINUTE)
+                }
                 // Sweeps every four hours.
                 ServiceKind::Scanner => {
-                    day_ms + self.rng.range(0, 6) * 4 * HOUR + i64::from(at % 60) * MINUTE + self.rng.range(0, 9 * MINUTE)
+                    day_ms
+                        + self.rng.range(0, 6) * 4 * HOUR
+                        + i64::from(at % 60) * MINUTE
+                        + self.rng.range(0, 9 * MINUTE)
                 }
                 _ if self.rng.chance(0.6) => day_ms + self.rng.range(6 * HOUR, 19 * HOUR),
                 _ => day_ms + self.rng.range(0, DAY),
             };
             let read = self.rng.chance(read_share);
             let routine = &self.routines[at as usize];
-            let list = if read || routine.writes.is_empty() { &routine.reads } else { &routine.writes };
+            let list = if read || routine.writes.is_empty() {
+                &routine.reads
+            } else {
+                &routine.writes
+            };
             if list.is_empty() {
                 continue;
             }
             let call = list[self.rng.skewed(list.len())];
             let app = self.app_at(service);
             let actor = self.service_actor(at, service, time_ms - time_ms.rem_euclid(HOUR));
-            let mut event = self.draft_call(time_ms, actor, call, At { place: service.place, app }, Task::STANDING);
+            let mut event = self.draft_call(
+                time_ms,
+                actor,
+                call,
+                At {
+                    place: service.place,
+                    app,
+                },
+                Task::STANDING,
+            );
             event.denied = self.catalog.get(call).source == Source::AwsCloudtrail && self.rng.chance(0.004);
             self.submit(event);
         }
@@ -176,7 +266,16 @@ impl Plan {
             let call = reads[self.rng.skewed(reads.len())];
             let app = self.app_at(&service);
             let actor = self.service_actor(at, &service, start);
-            let event = self.draft_call(time_ms, actor, call, At { place: service.place, app }, Task::STANDING);
+            let event = self.draft_call(
+                time_ms,
+                actor,
+                call,
+                At {
+                    place: service.place,
+                    app,
+                },
+                Task::STANDING,
+            );
             self.submit(event);
         }
     }
@@ -187,13 +286,22 @@ impl Plan {
         let count = self.rng.around(60.0 * self.config.rate);
         for _ in 0..count {
             let place = self.rng.pick(&places);
-            let app = self.rng.below(self.organisation.apps.len() as u64) as u16;
+            let app = self.any_app();
             let time_ms = day_ms + self.rng.range(0, DAY);
             let finding = self.rng.chance(0.03);
-            let key = if finding { "aws.guardduty:GuardDuty Finding" } else { "aws.config:Config Configuration Item Change" };
+            let key = if finding {
+                "aws.guardduty:GuardDuty Finding"
+            } else if self.rng.chance(0.2) {
+                "aws.config:Config Configuration Item Change#lambda"
+            } else {
+                "aws.config:Config Configuration Item Change"
+            };
             let who = Who::Service(self.organisation.teams[0].pipeline);
             let service = self.organisation.services[self.organisation.teams[0].pipeline as usize].clone();
-            let actor = Actor { who, ..self.service_actor(self.organisation.teams[0].pipeline, &service, time_ms) };
+            let actor = Actor {
+                who,
+                ..self.service_actor(self.organisation.teams[0].pipeline, &service, time_ms)
+            };
             self.act(time_ms + SECOND, actor, key, At { place, app }, Task::STANDING);
         }
     }
