@@ -81,7 +81,7 @@ impl LoadGenerator {
         Self::of(seed, pool_size, &[Source::AwsCloudtrail])
     }
 
-    /// A pool of the given sources.
+    /// A pool of the given sources. CloudTrail alone comes without any envelope.
     pub fn of(seed: u64, pool_size: usize, sources: &[Source]) -> Self {
         let end_ms = 1_795_478_400_000; // Any working day; every record gets the time of its use.
         let mut plan = Plan::new(&Config {
@@ -111,7 +111,11 @@ impl LoadGenerator {
             // Spread over the day, so that a small pool holds all that a day holds.
             while pool.len() < pool_size && !deliveries.is_empty() {
                 let at = rng.below(deliveries.len() as u64) as usize;
-                pool.push(prepare(scene, &single(deliveries.swap_remove(at)), &mut scratch));
+                let mut delivery = single(deliveries.swap_remove(at));
+                if sources == [Source::AwsCloudtrail] {
+                    delivery.form = Form::Bare;
+                }
+                pool.push(prepare(scene, &delivery, &mut scratch));
             }
             day_ms += DAY;
         }

@@ -2,8 +2,12 @@
 //! seed, so that two runs (training and demo) can share it.
 
 mod names;
+mod network;
+mod places;
 
-use crate::put::{Ip, Put};
+pub(crate) use network::{SITES, geo, hostile_address, travel_address};
+
+use crate::put::Ip;
 use crate::rng::{Rng, mix};
 
 /// Where a change lands.
@@ -146,54 +150,6 @@ pub(crate) struct App {
     pub(crate) team: u8,
 }
 
-pub(crate) struct Site {
-    pub(crate) country: &'static str,
-    pub(crate) code: &'static str,
-    pub(crate) city: &'static str,
-    /// Minutes east of UTC. Summer time is left out: habits drift slower than clocks do.
-    pub(crate) offset_min: i64,
-}
-
-pub(crate) const SITES: [Site; 3] = [
-    Site {
-        country: "Germany",
-        code: "DE",
-        city: "Hamburg",
-        offset_min: 60,
-    },
-    Site {
-        country: "United States",
-        code: "US",
-        city: "Austin",
-        offset_min: -360,
-    },
-    Site {
-        country: "India",
-        code: "IN",
-        city: "Pune",
-        offset_min: 330,
-    },
-];
-
-/// Countries that travellers and attackers come from.
-const ELSEWHERE: [(&str, &str, &str); 6] = [
-    ("Portugal", "PT", "Lisbon"),
-    ("Japan", "JP", "Osaka"),
-    ("Brazil", "BR", "Recife"),
-    ("Canada", "CA", "Halifax"),
-    ("Iceland", "IS", "Akureyri"),
-    ("Kenya", "KE", "Mombasa"),
-];
-
-/// What is known about an address.
-pub(crate) struct Geo {
-    pub(crate) country: &'static str,
-    pub(crate) code: &'static str,
-    pub(crate) city: &'static str,
-    pub(crate) as_number: u64,
-    pub(crate) as_org: &'static str,
-}
-
 /// Who there is, and what they work on.
 #[derive(Debug)]
 pub struct Organisation {
@@ -219,7 +175,7 @@ impl Organisation {
             teams: Vec::new(),
             people: Vec::new(),
             services: Vec::new(),
-            places: places(&mut rng),
+            places: places::places(&mut rng),
             apps: Vec::new(),
             break_glass: 0,
         };
@@ -538,119 +494,4 @@ impl Organisation {
     pub fn size(&self) -> (usize, usize) {
         (self.people.len(), self.services.len())
     }
-}
-
-/// What a lookup service would say about an address of this world.
-pub(crate) fn geo(ip: Ip) -> Geo {
-    let [a, b, c, d] = ip.0.to_be_bytes();
-    let of_site = |site: usize, as_number, as_org| {
-        let site = &SITES[site % SITES.len()];
-        Geo {
-            country: site.country,
-            code: site.code,
-            city: site.city,
-            as_number,
-            as_org,
-        }
-    };
-    match (a, b) {
-        (203, 0) => of_site(usize::from(d >> 6), 64_500, "Northwind Parcels Office"),
-        (198, 18) => of_site(
-            usize::from(c >> 6),
-            64_510 + u64::from(c & 7),
-            "Example Broadband",
-        ),
-        (198, 19) => {
-            let (country, code, city) = ELSEWHERE[usize::from(c) % ELSEWHERE.len()];
-            let hosting = c >= 100;
-            let as_org = if hosting {
-                "Example Hosting"
-            } else {
-                "Example Mobile"
-            };
-            Geo {
-                country,
-                code,
-                city,
-                as_number: 64_530 + u64::from(c % 20),
-                as_org,
-            }
-        }
-        (198, _) => of_site(1, 64_501, "Example Runners"),
-        _ => of_site(1, 64_502, "Example Cloud"),
-    }
-}
-
-/// Where travellers are.
-pub(crate) fn travel_address(rng: &mut Rng) -> Ip {
-    Ip(0xc613_0000 + ((rng.below(100) as u32) << 8) + rng.below(254) as u32 + 1)
-}
-
-/// Where attackers are.
-pub(crate) fn hostile_address(rng: &mut Rng) -> Ip {
-    Ip(0xc613_0000 + ((100 + rng.below(100) as u32) << 8) + rng.below(254) as u32 + 1)
-}
-
-fn places(rng: &mut Rng) -> Vec<Place> {
-    const ENVIRONMENTS: [Environment; 3] = [Environment::Production, Environment::Staging, Environment::Dev];
-    let mut places = Vec::new();
-    let mut add = |kind, id: String, name: String, region, environment| {
-        places.push(Place {
-            kind,
-            id,
-            name,
-            region,
-            environment,
-        });
-    };
-    for (number, base) in ["finance", "shop", "core", "platform"].into_iter().enumerate() {
-        let region = if base == "shop" {
-            "us-east-1"
-        } else {
-            "eu-central-1"
-        };
-        for environment in ENVIRONMENTS {
-            let id = 100_000_000_000
-                + 111_111_111 * (number as u64 * 3 + environment as u64 + 1)
-                + rng.below(1000);
-            add(
-                PlaceKind::Aws,
-                id.to_string(),
-                format!("{base}-{}", environment.short()),
-                region,
-                environment,
-            );
-        }
-    }
-    for environment in ENVIRONMENTS {
-        let mut id = Vec::new();
-        crate::put::Uuid(u128::from(rng.next()) << 64 | u128::from(rng.next())).put(&mut id);
-        let id = String::from_utf8_lossy(&id).into_owned();
-        add(
-            PlaceKind::Azure,
-            id,
-            format!("corp-{}", environment.short()),
-            "westeurope",
-            environment,
-        );
-    }
-    for base in ["np-data", "np-ml"] {
-        for environment in ENVIRONMENTS {
-            let name = format!("{base}-{}", environment.short());
-            add(PlaceKind::Gcp, name.clone(), name, "europe-west3", environment);
-        }
-    }
-    for base in ["eks-eu1", "eks-us1", "gke-data", "aks-corp"] {
-        for environment in ENVIRONMENTS {
-            let name = format!("{base}-{}", environment.short());
-            add(
-                PlaceKind::Cluster,
-                name.clone(),
-                name,
-                "eu-central-1",
-                environment,
-            );
-        }
-    }
-    places
 }
