@@ -487,15 +487,25 @@ impl Pass<'_> {
     }
 }
 
-/// Good enough to tell the names of one object apart; equal names are compared byte by byte.
+/// Good enough to tell the names of one object apart, and blind to the case of letters, so that a name in another
+/// case is found in the same pass. Names with equal hashes are compared byte by byte.
 #[inline]
-fn name_hash(name: &[u8]) -> u32 {
+pub(crate) fn name_hash(name: &[u8]) -> u32 {
+    /// Sets the bit that upper-case ASCII letters lack.
+    const LOWER: u64 = 0x2020_2020_2020_2020;
     let length = name.len() as u64;
-    let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    let (head, tail) = if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        (
+            u64::from(u32::from_le_bytes(*head)),
+            u64::from(u32::from_le_bytes(*tail)),
+        )
+    } else {
+        (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
     };
-    let mixed = (head ^ tail.rotate_left(23) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed =
+        ((head | LOWER) ^ (tail | LOWER).rotate_left(23) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as u32
 }
 

@@ -1,6 +1,6 @@
 //! Walking a document.
 
-use crate::index::{Document, Node, NodeKind};
+use crate::index::{Document, Node, NodeKind, name_hash};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,16 +159,29 @@ impl<'a> Value<'a> {
     /// The member of this name: exactly so spelled, else the first one that differs in case only.
     #[inline]
     pub fn get(&self, name: &str) -> Self {
+        let Some(document) = self.document else {
+            return Self::MISSING;
+        };
+        let (mut at, end) = self.inside(NodeKind::Object);
+        let hash = name_hash(name.as_bytes());
         let mut alike = Self::MISSING;
-        for (member, value) in self.members() {
-            if member.len() == name.len() {
-                if member == name {
-                    return value;
-                }
-                if alike.document.is_none() && member.eq_ignore_ascii_case(name) {
-                    alike = value;
+        while at < end {
+            let Some([member, value]) = document
+                .nodes
+                .get(at as usize..)
+                .and_then(|rest| rest.first_chunk::<2>())
+            else {
+                break;
+            };
+            // A name with escapes hashes as it is spelled; it is compared the slow way.
+            if (member.next == hash && !member.flag) || member.kind == NodeKind::EscapedName {
+                match document.same_name(member, at + 1, name) {
+                    Some(true) => return Self::new(document, at + 1),
+                    Some(false) if alike.document.is_none() => alike = Self::new(document, at + 1),
+                    _ => {}
                 }
             }
+            at = value.next;
         }
         alike
     }
@@ -233,6 +246,20 @@ impl Default for Value<'_> {
 impl std::fmt::Debug for Value<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {}", self.kind(), self.raw())
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Whether the member's name is `name` exactly (`Some(true)`) or but for case; `None` where it is another or
+    /// overruled. `at` is the index of the member's value.
+    fn same_name(&'a self, member: &Node, at: u32, name: &str) -> Option<bool> {
+        let spelled = self.text.get(member.start as usize..member.end as usize)?;
+        let own = if member.kind == NodeKind::EscapedName {
+            Value::new(self, at).unescaped(spelled)
+        } else {
+            spelled
+        };
+        (!member.flag && own.eq_ignore_ascii_case(name)).then(|| own == name)
     }
 }
 

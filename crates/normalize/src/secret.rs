@@ -10,7 +10,6 @@ mod tokens;
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 use changegate_json::{Document, Indexer, Kind, Limits, Value, escape_into};
@@ -57,7 +56,7 @@ pub(crate) struct Masker {
     names: Names,
     subtree_names: Names,
     subtrees: &'static [Subtree],
-    tokens: AhoCorasick,
+    tokens: tokens::Finder,
     patterns: Vec<Regex>,
 }
 
@@ -85,7 +84,7 @@ impl Masker {
             names: Names::new(names.chain(more_names.iter().map(String::as_str))),
             subtree_names: Names::new(subtree_names),
             subtrees: rules.subtrees,
-            tokens: tokens::automaton(),
+            tokens: tokens::Finder::new(),
             patterns,
         }
     }
@@ -231,17 +230,18 @@ impl Masker {
         if nesting == 0 || spelled.len() < 8 {
             return;
         }
-        let in_base64 = ["eyJ", "ewo", "eyA", "W3s", "Wwo"]
-            .iter()
-            .any(|head| spelled.starts_with(head));
-        let plain =
-            if spelled.starts_with(['{', '[']) || spelled.trim_start_matches("\\n").starts_with(['{', '[']) {
-                leaf.str().unwrap_or_default().as_bytes()
-            } else if in_base64 && !spelled.contains('.') {
-                decode::base64(arena, spelled.as_bytes()).unwrap_or_default()
-            } else {
-                return;
-            };
+        let in_base64 = match spelled.as_bytes() {
+            [b'{' | b'[', ..] => false,
+            [b'\\', ..] if spelled.trim_start_matches("\\n").starts_with(['{', '[']) => false,
+            // Base64 of `{"`, of a brace and white space, of `[{`.
+            [b'e', b'y' | b'w', ..] | [b'W', b'3' | b'w', ..] if !spelled.contains('.') => true,
+            _ => return,
+        };
+        let plain = if in_base64 {
+            decode::base64(arena, spelled.as_bytes()).unwrap_or_default()
+        } else {
+            leaf.str().unwrap_or_default().as_bytes()
+        };
         let masked = match indexer.index(arena, plain, &Limits::default()) {
             Ok(inner) => self.masked(arena, indexer, inner, nesting - 1),
             Err(_) => self.bytes(arena, plain),
@@ -262,16 +262,14 @@ impl Masker {
 
     /// Tokens whose shape gives them away.
     fn shapes<'a>(&self, arena: &'a Bump, bytes: &[u8], edits: &mut ArenaVec<'a, Edit<'a>>) {
-        for found in self.tokens.find_iter(bytes) {
-            if let Some(range) = tokens::extent(bytes, found.pattern().as_usize(), found.start()) {
-                let secret = bytes.get(range.clone()).unwrap_or_default();
-                edits.push(Edit {
-                    range,
-                    text: self.commit(arena, secret).as_bytes(),
-                    secrets: 1,
-                });
-            }
-        }
+        self.tokens.each(bytes, |range| {
+            let secret = bytes.get(range.clone()).unwrap_or_default();
+            edits.push(Edit {
+                range,
+                text: self.commit(arena, secret).as_bytes(),
+                secrets: 1,
+            });
+        });
     }
 
     /// Masks bytes that are no JSON: by the names of keys and by shape.

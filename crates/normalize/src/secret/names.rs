@@ -97,12 +97,15 @@ pub(super) const EVERYWHERE: [&str; 91] = [
 
 const LONGEST: usize = 48;
 
-/// A set of names. Most names of an event are turned away by their first and last letter.
+/// Names may hold this many separators beyond the plain spelling.
+const SEPARATORS: usize = 4;
+
+/// A set of names. Nearly all names of an event are turned away by first letter, last letter and length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     sorted: Vec<Vec<u8>>,
-    /// Bit (last letter) of entry (first letter), both modulo 32.
-    letters: [u32; 32],
+    /// For each pair of first and last letter (modulo 32) the lengths that a name can have, a bit each.
+    lengths: Vec<u64>,
 }
 
 impl Names {
@@ -111,15 +114,15 @@ impl Names {
         sorted.retain(|name| !name.is_empty() && name.len() <= LONGEST);
         sorted.sort();
         sorted.dedup();
-        let mut letters = [0; 32];
+        let mut lengths = vec![0; 32 * 32];
         for name in &sorted {
             if let (Some(first), Some(last)) = (name.first(), name.last())
-                && let Some(row) = letters.get_mut(usize::from(first & 31))
+                && let Some(bits) = lengths.get_mut(pair(*first, *last))
             {
-                *row |= 1 << (last & 31);
+                *bits |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
             }
         }
-        Self { sorted, letters }
+        Self { sorted, lengths }
     }
 
     #[inline]
@@ -128,9 +131,8 @@ impl Names {
         let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
             return false;
         };
-        // Upper and lower case agree in the low five bits.
-        let row = self.letters.get(usize::from(first & 31)).copied().unwrap_or(0);
-        row >> (last & 31) & 1 == 1 && self.has(bytes)
+        let lengths = self.lengths.get(pair(*first, *last)).copied().unwrap_or(0);
+        bytes.len() < 64 && lengths >> bytes.len() & 1 == 1 && self.has(bytes)
     }
 
     fn has(&self, name: &[u8]) -> bool {
@@ -148,6 +150,12 @@ impl Names {
             .binary_search_by(|known| known.as_slice().cmp(plain))
             .is_ok()
     }
+}
+
+/// Upper and lower case agree in the low five bits.
+#[inline]
+const fn pair(first: u8, last: u8) -> usize {
+    ((first & 31) as usize) << 5 | (last & 31) as usize
 }
 
 fn plain(name: &[u8]) -> impl Iterator<Item = u8> {

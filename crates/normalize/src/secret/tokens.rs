@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Match, packed};
 
 /// How far a token reaches from where its beginning was found.
 enum Shape {
@@ -18,7 +18,7 @@ enum Shape {
     Pem,
 }
 
-/// Documented prefixes of the issuers named; found by one automaton.
+/// Documented prefixes of the issuers named; all are looked for in one pass.
 const SHAPES: [(&str, Shape); 45] = [
     ("ghp_", Shape::Prefixed(20)), // GitHub
     ("gho_", Shape::Prefixed(20)),
@@ -67,10 +67,37 @@ const SHAPES: [(&str, Shape); 45] = [
     ("-----BEGIN ", Shape::Pem),
 ];
 
-pub(super) fn automaton() -> AhoCorasick {
-    let built = AhoCorasick::new(SHAPES.iter().map(|(head, _)| head));
-    // A few dozen short literals are within every limit of the builder.
-    built.unwrap_or_else(|error| panic!("token shapes do not build: {error}"))
+/// Finds tokens: vectorised where the machine can, by automaton elsewhere.
+#[derive(Clone, Debug)]
+pub(super) enum Finder {
+    Packed(packed::Searcher),
+    Automaton(AhoCorasick),
+}
+
+impl Finder {
+    pub(super) fn new() -> Self {
+        let heads = SHAPES.iter().map(|(head, _)| head);
+        if let Some(searcher) = packed::Searcher::new(heads.clone()) {
+            return Self::Packed(searcher);
+        }
+        // A few dozen short literals are within every limit of the builder.
+        Self::Automaton(
+            AhoCorasick::new(heads).unwrap_or_else(|error| panic!("token shapes do not build: {error}")),
+        )
+    }
+
+    /// Hands on the bytes of each token.
+    pub(super) fn each(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
+        let mut token = |hit: Match| {
+            if let Some(range) = extent(bytes, hit.pattern().as_usize(), hit.start()) {
+                found(range);
+            }
+        };
+        match self {
+            Self::Packed(searcher) => searcher.find_iter(bytes).for_each(&mut token),
+            Self::Automaton(automaton) => automaton.find_iter(bytes).for_each(&mut token),
+        }
+    }
 }
 
 const fn in_token(byte: u8) -> bool {
@@ -87,7 +114,7 @@ fn run(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> usize {
 }
 
 /// The bytes of the secret whose beginning (number `shape`) was found at `start`; `None` where it only looks so.
-pub(super) fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
+fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
     let (head, shape) = SHAPES.get(shape)?;
     let after = start + head.len();
     let alone = start

@@ -77,6 +77,9 @@ fn unwrap<'a>(
     in_record: bool,
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
+    if begins_as_written(root) {
+        return record(context, root, root, in_record, out);
+    }
     if root.kind() == Kind::Array {
         root.items()
             .for_each(|item| unwrap(context, item, in_record, out));
@@ -129,6 +132,14 @@ fn unwrap<'a>(
     }
 }
 
+/// Whether a record begins as CloudTrail itself writes it: everything else is looked at member by member.
+fn begins_as_written(value: Value<'_>) -> bool {
+    value
+        .members()
+        .next()
+        .is_some_and(|(name, _)| name == "eventVersion")
+}
+
 /// One record, bare or in the envelope that EventBridge or LookupEvents puts around it.
 fn record<'a>(
     context: &mut Context<'a>,
@@ -137,6 +148,37 @@ fn record<'a>(
     in_record: bool,
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
+    // As CloudTrail itself writes it; everything else is looked at member by member.
+    if value
+        .members()
+        .next()
+        .is_some_and(|(name, _)| name == "eventVersion")
+    {
+        let insight = value.get("eventCategory").text() == "Insight";
+        out.push(if insight {
+            Unwrapped::Skip(SkipReason::OtherRecordType)
+        } else {
+            Unwrapped::Child(Found {
+                value,
+                envelope,
+                in_record,
+            })
+        });
+        return;
+    }
+    if begins_as_written(value) {
+        let insight = value.get("eventCategory").text() == "Insight";
+        out.push(if insight {
+            Unwrapped::Skip(SkipReason::OtherRecordType)
+        } else {
+            Unwrapped::Child(Found {
+                value,
+                envelope,
+                in_record,
+            })
+        });
+        return;
+    }
     let detail = value.get("detail");
     if detail.kind() == Kind::Object && value.any(&["detail-type", "source"]).is_some() {
         out.push(Unwrapped::Child(Found {
