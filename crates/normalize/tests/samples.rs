@@ -43,8 +43,16 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         [37, 37, 37, 37, 37],
     ),
     ("panther/k8s_audit.jsonl", "kubernetes.audit", [40, 31, 40, 37, 0]),
-    ("github-webhook/octokit.jsonl", "github.webhook", [0; 5]),
-    ("panther/github_webhook.jsonl", "github.webhook", [0; 5]),
+    (
+        "github-webhook/octokit.jsonl",
+        "github.webhook",
+        [270, 267, 270, 269, 216],
+    ),
+    (
+        "panther/github_webhook.jsonl",
+        "github.webhook",
+        [22, 2, 22, 22, 2],
+    ),
 ];
 
 fn folder() -> PathBuf {

@@ -1,0 +1,174 @@
+//! What the webhooks of all providers have alike: the envelope that a bridge puts around them, and words in the past tense.
+
+use changegate_json::{Kind, Value};
+use changegate_types::{ActorType, Class, Mark, Reject, RejectCode, Verb};
+
+use crate::context::{Context, Found, List, Unwrapped};
+use crate::verb;
+
+/// Finds the bodies: bare, as `{"headers":{…},"body":{…}}` where the body may be JSON in a string (in base64 if
+/// `isBase64Encoded` says so), or a list of either. `is_known` tells a body of this source from anything else.
+pub(super) fn unwrap<'a>(
+    context: &mut Context<'a>,
+    root: Value<'a>,
+    is_known: fn(Value<'a>) -> bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    if root.kind() != Kind::Array {
+        one(context, root, is_known, out);
+        return;
+    }
+    for item in root.items() {
+        let before = out.len();
+        one(context, item, is_known, out);
+        if out.len() == before {
+            out.push(Unwrapped::Reject(unknown(item)));
+        }
+    }
+    if out.is_empty() {
+        out.push(Unwrapped::Skip(changegate_types::SkipReason::EmptyEnvelope));
+    }
+}
+
+fn one<'a>(
+    context: &mut Context<'a>,
+    root: Value<'a>,
+    is_known: fn(Value<'a>) -> bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    let wrapped = root.get("body");
+    if root.get("headers").is_some() && wrapped.is_some() {
+        let body = if root.get("isBase64Encoded").bool() == Some(true) {
+            match context.nested_base64(wrapped) {
+                Ok(body) => body,
+                Err(reject) => return out.push(Unwrapped::Reject(reject)),
+            }
+        } else {
+            context.nested(wrapped)
+        };
+        let in_record = wrapped.kind() == Kind::Object;
+        out.push(if body.kind() == Kind::Object {
+            Unwrapped::Child(Found {
+                value: body,
+                envelope: root,
+                in_record,
+            })
+        } else {
+            Unwrapped::Reject(unknown(wrapped))
+        });
+    } else if root.kind() == Kind::Object && is_known(root) {
+        out.push(Unwrapped::Child(Found {
+            value: root,
+            envelope: Value::MISSING,
+            in_record: true,
+        }));
+    }
+}
+
+/// A body that is none of the source's.
+pub(super) fn unknown(value: Value<'_>) -> Reject<'static> {
+    Reject {
+        code: RejectCode::UnknownEnvelope,
+        reason: "no event of this source: send the body as it was delivered, alone or as {\"headers\":…,\"body\":…}",
+        at_byte: value.span().start as u32,
+    }
+}
+
+/// What a word says that stands in the past tense or behind a noun: `created`, `member_added`, `closed`.
+pub(super) fn verb_in(action: &str) -> Verb {
+    let mut rest = action;
+    while !rest.is_empty() {
+        let (word, next) = verb::first_word(rest);
+        if let Some(verb) = past(word) {
+            return verb;
+        }
+        rest = next;
+    }
+    Verb::Unknown
+}
+
+fn past(word: &str) -> Option<Verb> {
+    Some(match word {
+        // Words that mean another thing in cloud calls.
+        "release" | "released" | "resolved" | "resolve" | "generated" | "request_denied" => Verb::Update,
+        "generate" | "invited" | "deployed" | "registered" | "subscribed" => Verb::Create,
+        "access" | "accessed" | "downloaded" | "viewed" | "clone" | "cloned" => Verb::Read,
+        "destroyed" | "left" | "unassign" | "unassigned" => Verb::Delete,
+        _ => {
+            return verb::word(word)
+                .or_else(|| verb::word(word.strip_suffix('d')?))
+                .or_else(|| verb::word(word.strip_suffix("ed")?));
+        }
+    })
+}
+
+/// OCSF `activity_id`, with those of Application Lifecycle: 1 Install, 2 Remove, 8 Update.
+pub(super) fn activity(class: Class, verb: Verb) -> u8 {
+    match (class, verb) {
+        (Class::ApplicationLifecycle, Verb::Create) => 1,
+        (Class::ApplicationLifecycle, Verb::Delete) => 2,
+        (Class::ApplicationLifecycle, Verb::Update) => 8,
+        _ => verb::activity(class, verb),
+    }
+}
+
+/// Kind of an account by its login: bots carry it in their names.
+pub(super) fn actor_type(kind: &str, login: &str) -> ActorType {
+    match kind {
+        _ if login.is_empty() => ActorType::Unknown,
+        _ if login.ends_with("[bot]") => ActorType::Service,
+        "Bot" | "bot" | "App" | "app" => ActorType::Service,
+        "Organization" => ActorType::Other,
+        _ => ActorType::User,
+    }
+}
+
+/// The first text that is not empty.
+pub(super) fn first<'a>(texts: &[&'a str]) -> &'a str {
+    texts
+        .iter()
+        .copied()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// Adds a link of the chain of delegation, once.
+pub(super) fn link<'a>(chain: &mut List<'a, &'a str>, actor: &str, text: &'a str) {
+    if !text.is_empty() && text != actor && !chain.contains(&text) {
+        chain.push(text);
+    }
+}
+
+/// Sets the outcome where the source states none: recorded means happened.
+pub(super) fn assume_success(context: &mut Context<'_>, event: &mut changegate_types::ChangeEvent<'_>) {
+    event.status = changegate_types::Status::Success;
+    context.mark(Mark::OutcomeAssumed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_the_past_tense() {
+        let table = [
+            ("created", Verb::Create),
+            ("added", Verb::Create),
+            ("member_added", Verb::Create),
+            ("closed", Verb::Update),
+            ("edited", Verb::Update),
+            ("deleted", Verb::Delete),
+            ("removed_from_repository", Verb::Delete),
+            ("released", Verb::Update),
+            ("completed", Verb::Other),
+            ("published", Verb::Create),
+            ("add_member", Verb::Create),
+            ("frobnicated", Verb::Unknown),
+            ("é", Verb::Unknown),
+            ("", Verb::Unknown),
+        ];
+        for (word, verb) in table {
+            assert_eq!(verb_in(word), verb, "{word}");
+        }
+    }
+}
