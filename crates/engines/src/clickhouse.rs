@@ -270,7 +270,7 @@ impl Plan {
             &self.admin,
             &self.options.users,
             &self.options.settings,
-            local_statements,
+            embedded,
         )?;
         write_private(&self.file("users.xml"), &users)
     }
