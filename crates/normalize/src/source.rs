@@ -1,6 +1,7 @@
 //! The sources. Adding one is a module, its fixtures and a line in [`SOURCES`] (`docs/adding-a-source.md`).
 
 mod aws_cloudtrail;
+mod github_audit;
 mod github_webhook;
 mod kubernetes_audit;
 mod webhook;
@@ -35,10 +36,11 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 3] = [
+static SOURCES: [&dyn Source; 4] = [
     &aws_cloudtrail::CloudTrail,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
+    &github_audit::GitHubAudit,
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {

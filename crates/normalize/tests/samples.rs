@@ -53,6 +53,8 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         "github.webhook",
         [22, 2, 22, 22, 2],
     ),
+    ("github-audit/streamalert.jsonl", "github.audit", [18; 5]),
+    ("panther/github_audit.jsonl", "github.audit", [43, 41, 43, 42, 29]),
 ];
 
 fn folder() -> PathBuf {
