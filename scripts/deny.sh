@@ -7,6 +7,7 @@ if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -q " $version\$"; then
   echo "deny: building cargo-deny $version, once" >&2
   cargo install --quiet --locked --root "$tools" --version "$version" cargo-deny
 fi
+cargo fetch --locked --quiet
 offline=()
 if [ "${*: -1}" != advisories ]; then offline=(--offline); fi
 exec "$tools/bin/cargo-deny" --locked "${offline[@]}" "$@"

@@ -1,2 +1,46 @@
-//! The changegate program.
-fn main() {}
+//! The changegate program: arguments, wiring, shutdown. No decisions of its own.
+//!
+//! Exit status: 0 done, 1 the answer is no, 2 could not.
+
+mod args;
+mod commands;
+mod input;
+mod output;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "engine") {
+        return changegate_engines::engine_main(words.get(2..).unwrap_or_default());
+    }
+    let Arguments { config, command } = Arguments::parse();
+    let config = config.as_deref();
+    let done = match command {
+        Command::Normalize(asked) => commands::normalize::run(config, &asked),
+        Command::Score(asked) => commands::score::run(config, &asked),
+        Command::Train(asked) => commands::train::run(config, &asked),
+        Command::Simulate(asked) => commands::simulate::run(&asked),
+        Command::Config(asked) => commands::config::run(config, &asked),
+        Command::Doctor(asked) => commands::doctor::run(&asked),
+        Command::Completions { shell } => commands::completions(shell),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        // The reader of our output went away (`| head`): nothing is wrong.
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("changegate: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use changegate_simulator::{Config, Files, Folder, Simulation};
+use changegate_types::TimeMicros;
+
+use super::Answer;
+use crate::args::Simulate;
+
+struct Disk(PathBuf);
+
+impl Folder for Disk {
+    type File = BufWriter<File>;
+
+    fn create(&mut self, name: &str) -> io::Result<Self::File> {
+        let path = self.0.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        Ok(BufWriter::with_capacity(256 << 10, File::create(path)?))
+    }
+}
+
+/// Midnight UTC of a date, in milliseconds.
+pub(crate) fn midnight_ms(date: &str) -> anyhow::Result<i64> {
+    let mut parts = date.splitn(3, '-').map(|part| part.parse::<u32>().ok());
+    let mut next = || parts.next().flatten();
+    let time = match (next(), next(), next()) {
+        (Some(year), Some(month), Some(day)) => TimeMicros::from_civil(year as i32, month, day, 0, 0, 0, 0),
+        _ => None,
+    };
+    time.map(TimeMicros::millis)
+        .with_context(|| format!("{date:?} is no date such as 2026-11-01"))
+}
+
+pub(crate) fn run(asked: &Simulate) -> Answer {
+    let end_ms = midnight_ms(&asked.until)?;
+    let mut files =
+        Files::new(Disk(asked.to.clone())).with_context(|| format!("creating {}", asked.to.display()))?;
+    let summary = Simulation::new(Config::days(asked.seed, asked.days, end_ms))
+        .run(|emitted| files.write(emitted))
+        .with_context(|| format!("writing to {}", asked.to.display()))?;
+    files.finish()?;
+    println!(
+        "{} events ({} changes, {} reads, {} sign-ins) in {} records, {} of them damaged, {} repeated; truth in {}",
+        summary.events,
+        summary.changes,
+        summary.reads,
+        summary.sign_ins,
+        summary.records,
+        summary.malformed,
+        summary.duplicates,
+        asked.to.join("truth.jsonl").display()
+    );
+    Ok(true)
+}

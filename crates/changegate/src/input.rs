@@ -1,0 +1,153 @@
+//! Files as records: one a line, or one whole envelope.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use bumpalo::Bump;
+use changegate_json::{Indexer, Limits};
+use changegate_normalize::{Child, JsonLine, Normalizer};
+use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+
+/// Reads a file, or standard input for `-`.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("reading standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The records of a file with the number of their first line. A file that is one JSON value, or compressed, is one
+/// record; any other has one a line.
+fn records(bytes: &[u8]) -> Vec<(i64, &[u8])> {
+    let compressed = bytes.starts_with(&[0x1f, 0x8b]);
+    if compressed
+        || Indexer::default()
+            .index(&Bump::new(), bytes, &Limits::default())
+            .is_ok()
+    {
+        return vec![(1, bytes)];
+    }
+    let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
+    lines
+        .filter(|(line, _)| !line.trim_ascii().is_empty())
+        .map(|(line, number)| (number, line))
+        .collect()
+}
+
+/// Record time of what comes from files: the events' own time, moving forward at most an hour a record, so that one
+/// event from the year 2099 does not drive the clock.
+#[derive(Debug, Default)]
+pub(crate) struct FileClock(Option<TimeMicros>);
+
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+impl FileClock {
+    fn advance(&mut self, event_time: TimeMicros) {
+        let now = self.0.get_or_insert(event_time);
+        *now = TimeMicros(event_time.0.clamp(now.0, now.0 + HOUR_MICROS));
+    }
+
+    fn now(&self) -> TimeMicros {
+        self.0.unwrap_or_default()
+    }
+}
+
+/// Normalizes a file record by record. `each` gets the line, the child's index, the child and the record's time; what is
+/// skipped or rejected goes to `faults` as one JSON object a line. Says whether nothing was rejected.
+pub(crate) fn each_child(
+    normalizer: &Normalizer,
+    bytes: &[u8],
+    clock: &mut FileClock,
+    faults: &mut impl Write,
+    mut each: impl FnMut(i64, usize, &Child<'_>, TimeMicros) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut arena = Bump::new();
+    let mut good = true;
+    for (line, value) in records(bytes) {
+        arena.reset();
+        let position = Position {
+            topic: "",
+            incarnation: 0,
+            partition: 0,
+            offset: line,
+        };
+        let mut record = RawRecord {
+            position,
+            kafka_time: clock.now(),
+            key: None,
+            headers: &[],
+            value: Some(value),
+        };
+        if clock.0.is_none() {
+            // The first time that is stated starts the clock.
+            let stated = normalizer
+                .record(&arena, &record)
+                .children
+                .iter()
+                .find_map(|child| match child {
+                    Child::Change(event) | Child::Learn(event) if !event.marks.has(Mark::MissingTime) => {
+                        Some(event.event_time)
+                    }
+                    _ => None,
+                });
+            clock.0 = stated;
+            record.kafka_time = clock.now();
+        }
+        let normalized = normalizer.record(&arena, &record);
+        for (index, child) in normalized.children.iter().enumerate() {
+            let mut fault = JsonLine::new();
+            fault.number("line", line);
+            match child {
+                Child::Change(event) | Child::Learn(event) => {
+                    if !event.marks.has(Mark::MissingTime) {
+                        clock.advance(event.event_time);
+                    }
+                    each(line, index, child, clock.now())?;
+                    continue;
+                }
+                Child::Skip(reason) => fault.text("outcome", "skipped").text("code", reason.name()),
+                Child::Reject(reject) => {
+                    good = false;
+                    fault
+                        .text("outcome", "rejected")
+                        .text("code", reject.code.name())
+                        .text("reason", reject.reason);
+                    fault.number("at_byte", reject.at_byte)
+                }
+            };
+            writeln!(faults, "{}", fault.finish())?;
+        }
+    }
+    Ok(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_or_one_a_line() {
+        assert_eq!(records(b"{\"a\":\n1}\n"), [(1, &b"{\"a\":\n1}\n"[..])]);
+        assert_eq!(
+            records(b"{\"a\":1}\n\n{broken\n"),
+            [(1, &b"{\"a\":1}"[..]), (3, &b"{broken"[..])]
+        );
+        assert_eq!(records(b""), []);
+    }
+
+    #[test]
+    fn the_clock_is_not_driven_by_one_event() {
+        let mut clock = FileClock::default();
+        clock.advance(TimeMicros(5 * HOUR_MICROS));
+        clock.advance(TimeMicros(2 * HOUR_MICROS));
+        assert_eq!(clock.now(), TimeMicros(5 * HOUR_MICROS));
+        clock.advance(TimeMicros(900 * HOUR_MICROS));
+        assert_eq!(clock.now(), TimeMicros(6 * HOUR_MICROS));
+    }
+}

@@ -1,0 +1,149 @@
+//! From settings to the parts that do the work.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use changegate_config::{Reads, Settings};
+use changegate_normalize::{
+    EnvironmentRule, Environments, Normalizer, RecordLimits, TenantSettings, TopicSettings, source_names,
+};
+use changegate_risk::{Limits, Model};
+
+/// Key of commitments in what offline commands print, where the settings give none. Nothing that they print is kept.
+const OFFLINE_MASK_KEY: &[u8] = b"changegate offline";
+
+/// Loads the settings.
+pub(crate) fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
+    let sources: Vec<&str> = source_names().collect();
+    Ok(Settings::load(file, std::env::vars(), &sources)?)
+}
+
+/// What holds for one tenant.
+pub(crate) fn tenant(settings: &Settings, uid: &str) -> anyhow::Result<TenantSettings> {
+    let rules: Vec<EnvironmentRule> = settings
+        .environments
+        .iter()
+        .map(|rule| EnvironmentRule {
+            environment: rule.environment.clone(),
+            owner: rule.owner.clone(),
+            scope_tags: rule.scope_tags.clone(),
+            account: rule.account.clone(),
+            cluster: rule.cluster.clone(),
+            namespace: rule.namespace.clone(),
+            repository: rule.repository.clone(),
+        })
+        .collect();
+    let mask_key = settings.tenant.mask_key.as_ref();
+    Ok(TenantSettings {
+        uid: uid.to_owned(),
+        mask_key: mask_key.map_or(OFFLINE_MASK_KEY.to_vec(), |key| key.reveal().as_bytes().to_vec()),
+        secret_names: settings.tenant.secret_key_names.clone(),
+        secret_patterns: settings.tenant.secret_patterns.clone(),
+        ticket_patterns: settings.tenant.ticket_patterns.clone(),
+        environments: Environments::new(&rules).context("compiling [[environments]]")?,
+    })
+}
+
+/// Reads files of one source, of any size that fits memory.
+pub(crate) fn file_normalizer(
+    settings: &Settings,
+    source: &str,
+    cluster: &str,
+) -> anyhow::Result<Normalizer> {
+    if source == "list" {
+        bail!(
+            "the sources are: {}",
+            source_names().collect::<Vec<_>>().join(", ")
+        );
+    }
+    let topic = TopicSettings {
+        source: source.to_owned(),
+        cluster: cluster.to_owned(),
+        store_reads: settings
+            .topics
+            .iter()
+            .find(|topic| topic.source == source)
+            .is_none_or(|topic| topic.reads == Reads::Store),
+        limits: RecordLimits {
+            bytes: 1 << 30,
+            unpacked_bytes: 1 << 30,
+            ..RecordLimits::default()
+        },
+    };
+    Ok(Normalizer::new(topic, tenant(settings, &settings.tenant.uid)?)?)
+}
+
+/// The model that is asked for: on the command line, in the settings, or the one that comes with the program.
+pub(crate) fn model(settings: &Settings, asked: Option<&Path>) -> anyhow::Result<Arc<Model>> {
+    let hash = settings.model.hash.as_deref().map(parse_hash).transpose()?;
+    let folder = match asked.or(settings.model.path.as_deref()) {
+        Some(folder) => folder.to_owned(),
+        None => shipped_model()?,
+    };
+    Ok(Arc::new(Model::load(&folder, hash)?))
+}
+
+fn parse_hash(text: &str) -> anyhow::Result<changegate_types::Digest> {
+    let mut bytes = [0u8; 32];
+    let pairs = text.as_bytes().chunks(2);
+    if text.len() != 64 {
+        bail!("model.hash has {} digits, a SHA-256 has 64", text.len());
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let digits = std::str::from_utf8(pair)?;
+        *byte = u8::from_str_radix(digits, 16)
+            .with_context(|| format!("model.hash: {digits:?} is no hexadecimal number"))?;
+    }
+    Ok(changegate_types::Digest(bytes))
+}
+
+/// `models/default/<newest version>`: beside the working folder, beside the program, or where it was built.
+fn shipped_model() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = |up: &str| program.parent().map(|folder| folder.join(up));
+    let places = [
+        Some(PathBuf::from("models")),
+        beside("models"),
+        beside("../share/changegate/models"),
+        beside("../../models"),
+    ];
+    for place in places.iter().flatten() {
+        let Ok(versions) = std::fs::read_dir(place.join("default")) else {
+            continue;
+        };
+        let newest = versions
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .max_by_key(|path| {
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                name.split('.')
+                    .map(|part| part.parse().unwrap_or(0))
+                    .collect::<Vec<u64>>()
+            });
+        if let Some(newest) = newest {
+            return Ok(newest);
+        }
+    }
+    bail!(
+        "no model found in models/default beside the working folder or the program: give --model, or set model.path"
+    )
+}
+
+/// What the scorer may remember.
+pub(crate) fn limits(settings: &Settings) -> Limits {
+    let state = &settings.state;
+    Limits {
+        actors: state.actors_max,
+        actor_counts: state.actor_counts_max,
+        shared_counts: state.shared_counts_max,
+        waiting: state.waiting_max,
+        waiting_hours: state.waiting_hours,
+        learning_changes: settings.decision.learning_changes,
+    }
+}
