@@ -38,7 +38,7 @@ ORDER BY (topic, incarnation, partition, offset)
 SETTINGS {dedup_window} = 10000,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
-    max_bytes_to_merge_at_max_space_in_pool = 17179869184,
+    max_bytes_to_merge_at_max_space_in_pool = 34359738368,
     merge_selector_base = 40;
 
 {distributed:raw_records};

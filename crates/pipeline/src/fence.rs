@@ -139,7 +139,13 @@ mod tests {
 
     #[test]
     fn what_is_no_fence_is_none() {
-        for metadata in ["", "cg1", "cg2 b=1 i=0 e=5 n=5", "cg1 b=x i=0 e=5 n=5", "cg1 b=1 e=5 n=5"] {
+        for metadata in [
+            "",
+            "cg1",
+            "cg2 b=1 i=0 e=5 n=5",
+            "cg1 b=x i=0 e=5 n=5",
+            "cg1 b=1 e=5 n=5",
+        ] {
             assert_eq!(Fence::parse(metadata), None, "{metadata:?}");
         }
     }

@@ -134,7 +134,10 @@ pub fn dead_letter(
         .filter(|(name, _)| !ours.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)))
         .map(|(name, value)| ((*name).to_owned(), value.to_vec()));
     let headers = kept
-        .chain(ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())))
+        .chain(
+            ours.iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())),
+        )
         .collect();
     Outgoing {
         kind: Kind::DeadLetter,

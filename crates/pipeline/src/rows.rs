@@ -147,6 +147,12 @@ impl Outcomes {
         self.dead_lettered[code as usize] += 1;
     }
 
+    /// One child that was counted as a row is none: the ledger refused it.
+    pub fn refuse(&mut self) {
+        self.written = self.written.saturating_sub(1);
+        self.dead_letter(RejectCode::RowRefused);
+    }
+
     /// How many were skipped for this reason.
     pub fn skipped(&self, reason: SkipReason) -> u32 {
         self.skipped[reason as usize]

@@ -1,0 +1,129 @@
+use std::collections::VecDeque;
+
+use changegate_approval::StoredChange;
+
+use crate::ledger::{Error, KnownChange, KnownRecord, KnownReject, Ledger, Span};
+
+/// What the ledger holds of a partition at and after the start: these rows are never computed again.
+///
+/// Loaded in chunks of offsets, so that it stays bounded however far the commit lags behind the ledger.
+#[derive(Debug, Default)]
+pub struct Known {
+    from: i64,
+    loaded_to: i64,
+    until: i64,
+    records: Vec<KnownRecord>,
+    changes: Vec<KnownChange>,
+    rejects: Vec<KnownReject>,
+    superseded: Vec<(i64, i32)>,
+    requests: VecDeque<StoredChange>,
+}
+
+/// Offsets asked for at a time.
+pub const CHUNK: i64 = 200_000;
+
+impl Known {
+    /// From the start up to the ledger's last row; nothing is loaded yet.
+    pub fn new(from: i64, until: i64) -> Self {
+        Self {
+            from,
+            loaded_to: from,
+            until: until.max(from),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the ledger was asked about this offset (or holds nothing there by its maximum).
+    pub fn covers(&self, offset: i64) -> bool {
+        offset < self.loaded_to || self.loaded_to >= self.until
+    }
+
+    /// Whether this offset may have rows.
+    pub fn reaches(&self, offset: i64) -> bool {
+        offset < self.until
+    }
+
+    /// The span that was to be known, from the start to the ledger's maximum.
+    pub fn span(&self) -> (i64, i64) {
+        (self.from, self.until)
+    }
+
+    /// Asks about the chunk that holds `offset`. Requests of earlier chunks that were not taken stay.
+    ///
+    /// # Errors
+    /// Where the ledger did not answer; what was known before stands.
+    pub fn load(
+        &mut self,
+        ledger: &(impl Ledger + ?Sized),
+        topic: &str,
+        incarnation: u32,
+        partition: i32,
+        offset: i64,
+    ) -> Result<(), Error> {
+        let from = offset.max(self.loaded_to);
+        let to = self.until.min(from.saturating_add(CHUNK));
+        let span = Span {
+            topic,
+            incarnation,
+            partition,
+            from,
+            to,
+        };
+        // The completion marks first, the requests last. A late insert of a dead owner may land between two of the
+        // questions: this way a record that looks complete has shown all its changes and requests, and a row that
+        // was not seen is computed again and found to be a copy. The other way round a request would be lost.
+        let records = ledger.known_records(&span)?;
+        let changes = ledger.known_changes(&span)?;
+        let rejects = ledger.known_rejects(&span)?;
+        let superseded = ledger.known_superseded(&span)?;
+        let requests = ledger.requests(&span)?;
+        self.changes = changes;
+        self.rejects = rejects;
+        self.superseded = superseded;
+        self.records = records;
+        self.requests.extend(requests);
+        self.loaded_to = to;
+        Ok(())
+    }
+
+    /// The completion row of an offset.
+    pub fn record(&self, offset: i64) -> Option<&KnownRecord> {
+        let index = self
+            .records
+            .binary_search_by_key(&offset, |record| record.offset)
+            .ok()?;
+        self.records.get(index)
+    }
+
+    /// Its rows of `changes`, by child.
+    pub fn changes(&self, offset: i64) -> &[KnownChange] {
+        of_offset(&self.changes, offset, |row| row.offset)
+    }
+
+    /// Its rows of `rejected`, by child.
+    pub fn rejects(&self, offset: i64) -> &[KnownReject] {
+        of_offset(&self.rejects, offset, |row| row.offset)
+    }
+
+    /// Whether the child is known to be a copy.
+    pub fn is_superseded(&self, offset: i64, child: i32) -> bool {
+        self.superseded.binary_search(&(offset, child)).is_ok()
+    }
+
+    /// Requests of rows up to and with this offset, each once.
+    pub fn take_requests(&mut self, offset: i64) -> impl Iterator<Item = StoredChange> {
+        let due = self
+            .requests
+            .iter()
+            .take_while(|row| row.offset <= offset)
+            .count();
+        self.requests.drain(..due)
+    }
+}
+
+fn of_offset<T>(rows: &[T], offset: i64, offset_of: impl Fn(&T) -> i64) -> &[T] {
+    let start = rows.partition_point(|row| offset_of(row) < offset);
+    let rows = rows.get(start..).unwrap_or_default();
+    let end = rows.iter().take_while(|row| offset_of(row) == offset).count();
+    rows.get(..end).unwrap_or_default()
+}
