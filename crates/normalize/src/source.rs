@@ -3,6 +3,8 @@
 mod aws_cloudtrail;
 mod github_audit;
 mod github_webhook;
+mod gitlab_audit;
+mod gitlab_webhook;
 mod kubernetes_audit;
 mod webhook;
 
@@ -36,11 +38,13 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 4] = [
+static SOURCES: [&dyn Source; 6] = [
     &aws_cloudtrail::CloudTrail,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
     &github_audit::GitHubAudit,
+    &gitlab_webhook::GitLabWebhook,
+    &gitlab_audit::GitLabAudit,
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {

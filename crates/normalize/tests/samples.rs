@@ -55,6 +55,7 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     ),
     ("github-audit/streamalert.jsonl", "github.audit", [18; 5]),
     ("panther/github_audit.jsonl", "github.audit", [43, 41, 43, 42, 29]),
+    ("gitlab-webhook/go_gitlab.jsonl", "gitlab.webhook", [0; 5]),
 ];
 
 fn folder() -> PathBuf {

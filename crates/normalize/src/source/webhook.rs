@@ -87,12 +87,19 @@ pub(super) fn verb_in(action: &str) -> Verb {
     Verb::Unknown
 }
 
+/// The same where the object comes first: `deploy_token_created` creates.
+pub(super) fn last_verb_in(name: &str) -> Verb {
+    name.rsplit(|symbol: char| !symbol.is_ascii_alphanumeric())
+        .find_map(past)
+        .unwrap_or_default()
+}
+
 fn past(word: &str) -> Option<Verb> {
     Some(match word {
         // Words that mean another thing in cloud calls.
         "release" | "released" | "resolved" | "resolve" | "generated" | "request_denied" => Verb::Update,
         "generate" | "invited" | "deployed" | "registered" | "subscribed" => Verb::Create,
-        "access" | "accessed" | "downloaded" | "viewed" | "clone" | "cloned" => Verb::Read,
+        "accessed" | "downloaded" | "viewed" | "clone" | "cloned" => Verb::Read,
         "destroyed" | "left" | "unassign" | "unassigned" => Verb::Delete,
         _ => {
             return verb::word(word)
