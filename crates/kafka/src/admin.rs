@@ -1,0 +1,174 @@
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::settings::{Error, Settings};
+
+const QUESTION: Duration = Duration::from_secs(15);
+
+/// A topic as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Name.
+    pub name: String,
+    /// Partitions.
+    pub partitions: i32,
+    /// Copies; -1 is the broker's default.
+    pub replication: i32,
+    /// Properties.
+    pub properties: Vec<(&'static str, String)>,
+}
+
+impl TopicPlan {
+    /// A topic for native events. Record time is the sender's, at most an hour ahead; what is older than `retention` goes.
+    pub fn raw(name: &str, partitions: i32, replication: i32, retention: Duration, bytes_max: usize) -> Self {
+        let properties = vec![
+            ("message.timestamp.type", "CreateTime".to_owned()),
+            ("message.timestamp.after.max.ms", "3600000".to_owned()),
+            ("max.message.bytes", bytes_max.to_string()),
+            ("retention.ms", retention.as_millis().to_string()),
+        ];
+        Self {
+            name: name.to_owned(),
+            partitions,
+            replication,
+            properties,
+        }
+    }
+
+    /// A topic of ours: dead letters, requests, decisions. Kept until somebody takes them out.
+    pub fn kept(name: &str, partitions: i32, replication: i32, bytes_max: usize) -> Self {
+        let properties = vec![
+            ("max.message.bytes", bytes_max.to_string()),
+            ("retention.ms", "-1".to_owned()),
+        ];
+        Self {
+            name: name.to_owned(),
+            partitions,
+            replication,
+            properties,
+        }
+    }
+}
+
+/// A topic as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicState {
+    /// Name.
+    pub name: String,
+    /// First and next offset of each partition.
+    pub partitions: Vec<(i64, i64)>,
+}
+
+impl TopicState {
+    /// Records that the topic holds.
+    pub fn records(&self) -> i64 {
+        self.partitions.iter().map(|(from, to)| to - from).sum()
+    }
+}
+
+/// Creates topics and looks at them.
+pub struct Admin {
+    client: AdminClient<DefaultClientContext>,
+    reader: BaseConsumer,
+    settings: Settings,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Connects when something is asked.
+    ///
+    /// # Errors
+    /// Where librdkafka refuses the settings.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let client = settings
+            .admin()
+            .create()
+            .map_err(|error| settings.error("creating an admin client", error))?;
+        let reader = settings
+            .reader()
+            .create()
+            .map_err(|error| settings.error("creating a reader", error))?;
+        Ok(Self {
+            client,
+            reader,
+            settings: settings.clone(),
+        })
+    }
+
+    /// Creates those of the topics that are missing and says which. What is there stays as it is.
+    ///
+    /// # Errors
+    /// Where the brokers refuse one, or do not answer.
+    pub async fn create(&self, plans: &[TopicPlan]) -> Result<Vec<String>, Error> {
+        let topics: Vec<NewTopic<'_>> = plans
+            .iter()
+            .map(|plan| {
+                let topic = NewTopic::new(
+                    &plan.name,
+                    plan.partitions,
+                    TopicReplication::Fixed(plan.replication),
+                );
+                plan.properties
+                    .iter()
+                    .fold(topic, |topic, (name, value)| topic.set(name, value))
+            })
+            .collect();
+        let options = AdminOptions::new()
+            .request_timeout(Some(QUESTION))
+            .operation_timeout(Some(QUESTION));
+        let answers = self.client.create_topics(&topics, &options).await;
+        let answers = answers.map_err(|error| self.settings.error("creating topics", error))?;
+        let mut created = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(name) => created.push(name),
+                Err((_, Code::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    return Err(self
+                        .settings
+                        .error(format!("creating topic {name}"), KafkaError::AdminOp(code)));
+                }
+            }
+        }
+        Ok(created)
+    }
+
+    /// What a topic holds; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer.
+    pub fn look(&self, name: &str) -> Result<Option<TopicState>, Error> {
+        let about = |error| self.settings.error(format!("looking at topic {name}"), error);
+        let metadata = self.reader.fetch_metadata(Some(name), QUESTION).map_err(about)?;
+        let Some(topic) = metadata
+            .topics()
+            .iter()
+            .find(|topic| topic.name() == name && topic.error().is_none())
+        else {
+            return Ok(None);
+        };
+        let mut partitions = Vec::new();
+        for partition in topic.partitions() {
+            partitions.push(
+                self.reader
+                    .fetch_watermarks(name, partition.id(), QUESTION)
+                    .map_err(about)?,
+            );
+        }
+        Ok(Some(TopicState {
+            name: name.to_owned(),
+            partitions,
+        }))
+    }
+}

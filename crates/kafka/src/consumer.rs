@@ -1,0 +1,276 @@
+use std::time::Duration;
+
+use changegate_pipeline::ledger::Range;
+use changegate_pipeline::log::{
+    CommitError, CommitOffset, Committed, Log, LogError, Message, Rebalance, TopicPartition,
+};
+use changegate_types::{Position, RawRecord, TimeMicros};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _, Timestamp};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use crate::context::Context;
+use crate::settings::{Error, Settings};
+
+/// How long a question to the brokers may take.
+const QUESTION: Duration = Duration::from_secs(10);
+
+/// One member of the group.
+pub struct Consumer {
+    member: BaseConsumer<Context>,
+    /// Joins no group; looks at single records.
+    reader: BaseConsumer<Context>,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer").finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// Joins the group under this name and asks for partitions of these topics.
+    ///
+    /// # Errors
+    /// Where librdkafka refuses the settings.
+    pub fn join(settings: &Settings, instance_id: &str, topics: &[&str]) -> Result<Self, Error> {
+        let make = |config: rdkafka::ClientConfig| {
+            let made: Result<BaseConsumer<Context>, KafkaError> =
+                config.create_with_context(Context::default());
+            made.map_err(|error| settings.error("creating a consumer", error))
+        };
+        let member = make(settings.member(instance_id))?;
+        let reader = make(settings.reader())?;
+        member
+            .subscribe(topics)
+            .map_err(|error| settings.error(format!("subscribing to {topics:?}"), error))?;
+        Ok(Self { member, reader })
+    }
+}
+
+/// A record in the client's buffer.
+pub struct Record<'a>(BorrowedMessage<'a>);
+
+impl Message for Record<'_> {
+    fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    fn time(&self) -> Option<TimeMicros> {
+        match self.0.timestamp() {
+            Timestamp::NotAvailable => None,
+            Timestamp::CreateTime(millis) | Timestamp::LogAppendTime(millis) => {
+                Some(TimeMicros::from_millis(millis))
+            }
+        }
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    fn headers<'m>(&'m self, each: &mut dyn FnMut(&'m str, &'m [u8])) {
+        for header in self.0.headers().iter().flat_map(|headers| headers.iter()) {
+            each(header.key, header.value.unwrap_or_default());
+        }
+    }
+}
+
+fn list<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.partition);
+    }
+    list
+}
+
+/// What a broker or the library says about a question. Only what cannot mend itself is fatal.
+fn log_error(error: &KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(
+            code @ (Code::Fatal
+            | Code::FencedInstanceId
+            | Code::InvalidArgument
+            | Code::UnknownTopic
+            | Code::UnknownPartition),
+        ) => LogError::Fatal(format!("{code}: {error}")),
+        _ => LogError::Wait(error.to_string()),
+    }
+}
+
+impl Log for Consumer {
+    type Message<'a> = Record<'a>;
+
+    fn poll(&self, wait: Duration) -> Result<Option<Record<'_>>, LogError> {
+        match self.member.poll(wait) {
+            None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Ok(message)) => Ok(Some(Record(message))),
+            Some(Err(error)) => Err(log_error(&error)),
+        }
+    }
+
+    fn take_rebalance(&self) -> Option<Rebalance> {
+        self.member.context().next()
+    }
+
+    fn assign(&self, starts: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (partition, offset) in starts {
+            let added =
+                list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset));
+            added.map_err(|error| log_error(&error))?;
+        }
+        self.member.assign(&list).map_err(|error| log_error(&error))
+    }
+
+    fn unassign(&self) -> Result<(), LogError> {
+        self.member.unassign().map_err(|error| log_error(&error))
+    }
+
+    fn commit(&self, offsets: &[CommitOffset]) -> Result<(), CommitError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for commit in offsets {
+            let mut element = list.add_partition(&commit.partition.topic, commit.partition.partition);
+            let set = element.set_offset(Offset::Offset(commit.offset));
+            set.map_err(|error| CommitError::Wait(error.to_string()))?;
+            if !commit.metadata.is_empty() {
+                element.set_metadata(&commit.metadata);
+            }
+        }
+        self.member
+            .commit(&list, CommitMode::Sync)
+            .map_err(|error| match error.rdkafka_error_code() {
+                Some(Code::FencedInstanceId | Code::Fatal) => CommitError::Replaced(error.to_string()),
+                Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::AssignmentLost) => {
+                    CommitError::Fenced(error.to_string())
+                }
+                _ => CommitError::Wait(error.to_string()),
+            })
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<Committed>>, LogError> {
+        let asked = list(partitions);
+        let answer = self
+            .member
+            .committed_offsets(asked, QUESTION)
+            .map_err(|error| log_error(&error))?;
+        let found = partitions.iter().map(|partition| {
+            let element = answer.find_partition(&partition.topic, partition.partition)?;
+            let Offset::Offset(offset) = element.offset() else {
+                return None;
+            };
+            Some(Committed {
+                offset,
+                metadata: element.metadata().to_owned(),
+            })
+        });
+        Ok(found.collect())
+    }
+
+    fn watermarks(&self, partition: &TopicPartition) -> Result<Range, LogError> {
+        let asked = self
+            .reader
+            .fetch_watermarks(&partition.topic, partition.partition, QUESTION);
+        let (from, to) = asked.map_err(|error| log_error(&error))?;
+        Ok(Range { from, to })
+    }
+
+    fn fetch(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        show: &mut dyn FnMut(&RawRecord<'_>),
+    ) -> Result<bool, LogError> {
+        let range = self.watermarks(partition)?;
+        if !(range.from..range.to).contains(&offset) {
+            return Ok(false);
+        }
+        let mut list = TopicPartitionList::with_capacity(1);
+        let added = list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset));
+        added.map_err(|error| log_error(&error))?;
+        self.reader.assign(&list).map_err(|error| log_error(&error))?;
+        let found = self.show_at(partition, offset, show);
+        self.reader.unassign().map_err(|error| log_error(&error))?;
+        found
+    }
+
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        let sought = self.member.seek(
+            &partition.topic,
+            partition.partition,
+            Offset::Offset(offset),
+            QUESTION,
+        );
+        sought.map_err(|error| log_error(&error))
+    }
+
+    fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.member
+            .pause(&list(partitions))
+            .map_err(|error| log_error(&error))
+    }
+
+    fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.member
+            .resume(&list(partitions))
+            .map_err(|error| log_error(&error))
+    }
+}
+
+impl Consumer {
+    fn show_at(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        show: &mut dyn FnMut(&RawRecord<'_>),
+    ) -> Result<bool, LogError> {
+        loop {
+            let message = match self.reader.poll(QUESTION) {
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
+                Some(Err(error)) => return Err(log_error(&error)),
+                None => {
+                    return Err(LogError::Wait(format!(
+                        "no answer for offset {offset} of {partition:?}"
+                    )));
+                }
+            };
+            if message.offset() < offset {
+                continue;
+            }
+            if message.offset() > offset {
+                return Ok(false);
+            }
+            let record = Record(message);
+            let mut headers = Vec::new();
+            record.headers(&mut |name, value| headers.push((name, value)));
+            show(&RawRecord {
+                position: Position {
+                    topic: &partition.topic,
+                    incarnation: 0,
+                    partition: partition.partition,
+                    offset,
+                },
+                kafka_time: record.time().unwrap_or_default(),
+                key: record.key(),
+                headers: &headers,
+                value: record.value(),
+            });
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use changegate_pipeline::log::{Rebalance, TopicPartition};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+
+/// Hears what the client library says: log lines go to `tracing`, rebalances into a queue.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    asked: Mutex<VecDeque<Rebalance>>,
+}
+
+impl Context {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next(&self) -> Option<Rebalance> {
+        self.queue().pop_front()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, message, "kafka client");
+            }
+            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+                tracing::info!(facility, message, "kafka client")
+            }
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(facility, message, "kafka client")
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Context {
+    // The library's own way would assign here, in the middle of a poll. Ours only notes: the loop drains, then assigns.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let asked = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            Rebalance::Assign(owned(partitions))
+        } else {
+            Rebalance::Revoke {
+                lost: consumer.assignment_lost(),
+            }
+        };
+        tracing::debug!(?asked, "rebalance");
+        self.queue().push_back(asked);
+    }
+}
+
+fn owned(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let elements = list.elements();
+    elements
+        .iter()
+        .map(|element| TopicPartition {
+            topic: element.topic().to_owned(),
+            partition: element.partition(),
+        })
+        .collect()
+}

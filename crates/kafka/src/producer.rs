@@ -1,0 +1,189 @@
+use std::sync::mpsc::{Receiver, Sender as Channel, channel};
+use std::time::Duration;
+
+use changegate_pipeline::outgoing::{Outbox, Outgoing};
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+
+use crate::settings::{Error, Settings};
+
+/// Hands answers back to whoever sent.
+struct Answers(Channel<(u64, Result<(), String>)>);
+
+impl ClientContext for Answers {}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = Box<u64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: Box<u64>) {
+        let answer = result
+            .as_ref()
+            .map(|_| ())
+            .map_err(|(error, _)| error.to_string());
+        // Whoever asked may be gone at shutdown; then nobody waits for the answer.
+        let _ = self.0.send((*tag, answer));
+    }
+}
+
+/// Sends requests, decisions and dead letters, and tells when they are durable.
+pub struct Producer {
+    producer: BaseProducer<Answers>,
+    answers: Receiver<(u64, Result<(), String>)>,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// Connects when the first message is sent.
+    ///
+    /// # Errors
+    /// Where librdkafka refuses the settings.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let (send, answers) = channel();
+        let made = settings.producer().create_with_context(Answers(send));
+        let producer = made.map_err(|error| settings.error("creating a producer", error))?;
+        Ok(Self { producer, answers })
+    }
+}
+
+impl Outbox for Producer {
+    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, String> {
+        let headers = message
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (name, value)| {
+                headers.insert(Header {
+                    key: name,
+                    value: Some(value),
+                })
+            });
+        let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(&message.topic, Box::new(tag))
+            .headers(headers);
+        if let Some(key) = &message.key {
+            record = record.key(key);
+        }
+        if let Some(value) = &message.value {
+            record = record.payload(value);
+        }
+        match self.producer.send(record) {
+            Ok(()) => Ok(true),
+            Err((KafkaError::MessageProduction(Code::QueueFull), _)) => Ok(false),
+            Err((error, _)) => Err(format!("{}: {error}", message.topic)),
+        }
+    }
+
+    fn answer(&mut self) -> Option<(u64, Result<(), String>)> {
+        self.producer.poll(Duration::ZERO);
+        self.answers.try_recv().ok()
+    }
+}
+
+/// Sends many records as fast as the brokers take them: for files and simulations.
+pub struct Sender {
+    producer: BaseProducer<Answers>,
+    answers: Receiver<(u64, Result<(), String>)>,
+    settings: Settings,
+    failed: Option<String>,
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl Sender {
+    /// Connects when the first record is sent.
+    ///
+    /// # Errors
+    /// Where librdkafka refuses the settings.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let Producer { producer, answers } = Producer::new(settings)?;
+        Ok(Self {
+            producer,
+            answers,
+            settings: settings.clone(),
+            failed: None,
+        })
+    }
+
+    /// Queues one record; waits while the queue is full.
+    ///
+    /// # Errors
+    /// A record that the library refuses, or an earlier one that the brokers refused.
+    pub fn send(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+        value: &[u8],
+        time_ms: i64,
+    ) -> Result<(), Error> {
+        loop {
+            let own = headers
+                .iter()
+                .fold(OwnedHeaders::new(), |headers, (name, value)| {
+                    headers.insert(Header {
+                        key: name,
+                        value: Some(*value),
+                    })
+                });
+            let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(topic, Box::new(0))
+                .headers(own)
+                .payload(value)
+                .timestamp(time_ms);
+            if let Some(key) = key {
+                record = record.key(key);
+            }
+            match self.producer.send(record) {
+                Ok(()) => {
+                    self.listen(Duration::ZERO);
+                    return self.check(topic);
+                }
+                Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
+                    self.listen(Duration::from_millis(50))
+                }
+                Err((error, _)) => return Err(self.settings.error(format!("sending to {topic}"), error)),
+            }
+        }
+    }
+
+    fn listen(&mut self, wait: Duration) {
+        self.producer.poll(wait);
+        while let Ok((_, answer)) = self.answers.try_recv() {
+            if let Err(reason) = answer {
+                self.failed.get_or_insert(reason);
+            }
+        }
+    }
+
+    fn check(&self, what: &str) -> Result<(), Error> {
+        match &self.failed {
+            None => Ok(()),
+            Some(reason) => {
+                let source = KafkaError::ClientCreation(reason.clone());
+                Err(self
+                    .settings
+                    .error(format!("a record sent to {what} is not durable"), source))
+            }
+        }
+    }
+
+    /// Waits until every record is durable.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn finish(mut self, within: Duration) -> Result<(), Error> {
+        self.producer
+            .flush(within)
+            .map_err(|error| self.settings.error("waiting for acknowledgements", error))?;
+        self.listen(Duration::ZERO);
+        self.check("a topic")
+    }
+}
