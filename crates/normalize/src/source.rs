@@ -1,11 +1,14 @@
 //! The sources. Adding one is a module, its fixtures and a line in [`SOURCES`] (`docs/adding-a-source.md`).
 
 mod aws_cloudtrail;
+mod cdevents;
 mod github_audit;
 mod github_webhook;
 mod gitlab_audit;
 mod gitlab_webhook;
+mod jira_webhook;
 mod kubernetes_audit;
+mod okta_system;
 mod webhook;
 
 use changegate_json::Value;
@@ -38,13 +41,16 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 6] = [
+static SOURCES: [&dyn Source; 9] = [
     &aws_cloudtrail::CloudTrail,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
     &github_audit::GitHubAudit,
     &gitlab_webhook::GitLabWebhook,
     &gitlab_audit::GitLabAudit,
+    &okta_system::OktaSystem,
+    &jira_webhook::JiraWebhook,
+    &cdevents::CdEvents,
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {

@@ -53,9 +53,21 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         "github.webhook",
         [22, 2, 22, 22, 2],
     ),
-    ("github-audit/streamalert.jsonl", "github.audit", [18; 5]),
+    (
+        "github-audit/streamalert.jsonl",
+        "github.audit",
+        [18, 18, 18, 18, 18],
+    ),
     ("panther/github_audit.jsonl", "github.audit", [43, 41, 43, 42, 29]),
-    ("gitlab-webhook/go_gitlab.jsonl", "gitlab.webhook", [0; 5]),
+    (
+        "gitlab-webhook/go_gitlab.jsonl",
+        "gitlab.webhook",
+        [45, 21, 45, 45, 29],
+    ),
+    ("okta-system/streamalert.jsonl", "okta.system", [0; 5]),
+    ("panther/okta_system.jsonl", "okta.system", [0; 5]),
+    ("jira-webhook/mattermost.jsonl", "jira.webhook", [0; 5]),
+    ("cdevents/conformance.jsonl", "cdevents", [0; 5]),
 ];
 
 fn folder() -> PathBuf {

@@ -134,7 +134,9 @@ fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: 
         }
         "merge_request" => {
             let target = attributes.get("target_branch").text();
-            add(context.join(&[repo, "@refs/heads/", target]), "Branch", target);
+            if !target.is_empty() {
+                add(context.join(&[repo, "@refs/heads/", target]), "Branch", target);
+            }
         }
         "deployment" | "build" if !event.environment.is_empty() => {
             let uid = context.join(&[repo, "/environments/", event.environment]);
