@@ -64,10 +64,14 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         "gitlab.webhook",
         [45, 21, 45, 45, 29],
     ),
-    ("okta-system/streamalert.jsonl", "okta.system", [0; 5]),
-    ("panther/okta_system.jsonl", "okta.system", [0; 5]),
-    ("jira-webhook/mattermost.jsonl", "jira.webhook", [0; 5]),
-    ("cdevents/conformance.jsonl", "cdevents", [0; 5]),
+    ("okta-system/streamalert.jsonl", "okta.system", [1, 1, 1, 1, 1]),
+    ("panther/okta_system.jsonl", "okta.system", [7, 7, 7, 7, 6]),
+    (
+        "jira-webhook/mattermost.jsonl",
+        "jira.webhook",
+        [35, 35, 35, 35, 35],
+    ),
+    ("cdevents/conformance.jsonl", "cdevents", [48, 6, 48, 48, 48]),
 ];
 
 fn folder() -> PathBuf {

@@ -262,6 +262,8 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, content: Va
         ActorType::Unknown
     } else if event.actor_uid.contains("bot") {
         ActorType::Service
+    } else if event.actor_uid.contains('@') {
+        ActorType::User
     } else {
         ActorType::Other
     };
