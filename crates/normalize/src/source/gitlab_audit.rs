@@ -352,7 +352,8 @@ fn kind<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, did: &str, m
     } else {
         PrivilegeClass::None
     };
-    event.is_change = !sign_in && event.verb != Verb::Read;
+    // An approval is asked for and given; what it allows is the change.
+    event.is_change = !sign_in && event.verb != Verb::Read && !has(&["approval_operation"]);
     event.activity = match event.class {
         Class::Authentication => 1,
         class => webhook::activity(class, event.verb),

@@ -119,6 +119,14 @@ fn what_each_type_means() {
 }
 
 #[test]
+fn an_approval_is_no_change() {
+    let approval = r#"{"author_id":1,"event_type":"merge_request_approval_operation"}"#;
+    change(SOURCE, approval).has("is_change", false);
+    let rule = r#"{"author_id":1,"event_type":"update_merge_approval_rule"}"#;
+    change(SOURCE, rule).has("is_change", true);
+}
+
+#[test]
 fn an_event_without_id_time_or_actor_is_still_a_change() {
     let headers = [("X-Gitlab-Audit-Event-Type", "group_deploy_token_created")];
     let event = changes(SOURCE, &headers, br#"{"Entity_Type":"Group"}"#).remove(0);
