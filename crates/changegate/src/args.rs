@@ -35,6 +35,10 @@ pub(crate) enum Command {
     ///
     /// Example: changegate config show --redacted
     Config(Config),
+    /// A made-up organisation through real engines on this machine, from Kafka to the ten riskiest changes.
+    ///
+    /// Example: changegate demo
+    Demo,
     /// What is there, what is missing, and the command that mends it.
     ///
     /// Example: changegate doctor

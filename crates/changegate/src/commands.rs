@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub(crate) mod config;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod normalize;
 pub(crate) mod score;

@@ -5,8 +5,10 @@
 mod args;
 mod commands;
 mod input;
+mod local;
 mod output;
 mod setup;
+mod stream;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Train(asked) => commands::train::run(config, &asked),
         Command::Simulate(asked) => commands::simulate::run(&asked),
         Command::Config(asked) => commands::config::run(config, &asked),
+        Command::Demo => commands::demo::run(),
         Command::Doctor(asked) => commands::doctor::run(&asked),
         Command::Completions { shell } => commands::completions(shell),
     };

@@ -7,7 +7,10 @@ mod copies;
 mod encode;
 mod encoder;
 mod error;
+/// What each role may do.
+pub mod grants;
 mod ledger;
+/// Bringing a database to this version.
 pub mod migrate;
 mod recovery;
 mod stored;

@@ -38,11 +38,18 @@ impl Migration {
 }
 
 /// Every migration of this version.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "ledger",
-    sql: include_str!("../migrations/0001_ledger.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "ledger",
+        sql: include_str!("../migrations/0001_ledger.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "views",
+        sql: include_str!("../migrations/0002_views.sql"),
+    },
+];
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,8 +24,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Normalizes the records of one topic. One for each worker: it keeps buffers between records.
 pub struct Normalizer {
     source: &'static dyn Source,
-    topic: TopicSettings,
-    tenant: TenantSettings,
+    settings: &'static Settings,
     identity: IdentityKey,
     masker: Masker,
     indexer: RefCell<Indexer>,
@@ -33,12 +32,18 @@ pub struct Normalizer {
     scopes: RefCell<HashMap<Keyed128, Option<usize>>>,
 }
 
+/// What events borrow from. Made once per topic and kept until the process ends, so that an event lives as long as its
+/// record and not as long as whoever normalized it.
+struct Settings {
+    topic: TopicSettings,
+    tenant: TenantSettings,
+}
+
 impl Clone for Normalizer {
     fn clone(&self) -> Self {
         Self {
             source: self.source,
-            topic: self.topic.clone(),
-            tenant: self.tenant.clone(),
+            settings: self.settings,
             identity: self.identity.clone(),
             masker: self.masker.clone(),
             indexer: RefCell::default(),
@@ -77,15 +82,14 @@ impl Normalizer {
             source,
             identity: IdentityKey::derive(&tenant.mask_key),
             masker,
-            topic,
-            tenant,
+            settings: Box::leak(Box::new(Settings { topic, tenant })),
             indexer: RefCell::default(),
             scopes: RefCell::default(),
         })
     }
 
     /// Normalizes one record. What comes out borrows from the record, from `arena` and from the settings.
-    pub fn record<'a>(&'a self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
+    pub fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
         let value = record.value.unwrap_or_default();
         let raw_hash = sha256(value);
         let mut out = Output {
@@ -98,10 +102,9 @@ impl Normalizer {
             out.children.push(Child::Skip(SkipReason::Tombstone));
             return out.finish(value, "", 0);
         }
-        if value.len() > self.topic.limits.bytes {
-            let reason =
-                bumpalo::format!(in arena, "{} bytes, the limit is {}", value.len(), self.topic.limits.bytes);
-            let at_byte = self.topic.limits.bytes as u32;
+        if value.len() > self.settings.topic.limits.bytes {
+            let reason = bumpalo::format!(in arena, "{} bytes, the limit is {}", value.len(), self.settings.topic.limits.bytes);
+            let at_byte = self.settings.topic.limits.bytes as u32;
             let reject = Reject {
                 code: RejectCode::TooLarge,
                 reason: reason.into_bump_str(),
@@ -109,7 +112,7 @@ impl Normalizer {
             };
             return self.rejected(out, value, "", reject);
         }
-        match decode::unpack(arena, value, self.topic.limits.unpacked_bytes) {
+        match decode::unpack(arena, value, self.settings.topic.limits.unpacked_bytes) {
             Ok(unpacked) => self.unpacked(arena, record, unpacked, out),
             Err(reject) => self.rejected(out, value, "", reject),
         }
@@ -131,7 +134,7 @@ impl Normalizer {
     }
 
     fn unpacked<'a>(
-        &'a self,
+        &self,
         arena: &'a Bump,
         record: &RawRecord<'a>,
         unpacked: Unpacked<'a>,
@@ -192,8 +195,8 @@ impl Normalizer {
         bytes: &'a [u8],
     ) -> Result<List<'a, Result<Part<'a>, Reject<'a>>>, Reject<'a>> {
         let limits = Limits {
-            depth: self.topic.limits.depth,
-            bytes: self.topic.limits.unpacked_bytes,
+            depth: self.settings.topic.limits.depth,
+            bytes: self.settings.topic.limits.unpacked_bytes,
             ..Limits::default()
         };
         let mut indexer = self.indexer.borrow_mut();
@@ -234,22 +237,24 @@ impl Normalizer {
     }
 
     fn document<'a>(
-        &'a self,
+        &self,
         arena: &'a Bump,
         record: &RawRecord<'a>,
         part: &Part<'a>,
         secrets: u32,
         children: &mut List<'a, Child<'a>>,
     ) {
+        // The arena lends it for as long as events live; what it holds comes back below.
+        let indexer: &'a RefCell<Indexer> = arena.alloc(RefCell::new(self.indexer.take()));
         let mut context = Context {
             arena,
             record: *record,
-            topic: &self.topic,
-            tenant: &self.tenant,
+            topic: &self.settings.topic,
+            tenant: &self.settings.tenant,
             envelope: Value::MISSING,
             marks: Marks::default(),
             tickets: List::new_in(arena),
-            indexer: &self.indexer,
+            indexer,
         };
         let mut found = List::new_in(arena);
         let root = part.document.root();
@@ -263,14 +268,15 @@ impl Normalizer {
                 at_byte: part.start as u32,
             }));
         }
-        if found.len() > self.topic.limits.children {
-            let reason = bumpalo::format!(in arena, "{} children, the limit is {}", found.len(), self.topic.limits.children);
+        if found.len() > self.settings.topic.limits.children {
+            let reason = bumpalo::format!(in arena, "{} children, the limit is {}", found.len(), self.settings.topic.limits.children);
             let reason = reason.into_bump_str();
             children.push(Child::Reject(Reject {
                 code: RejectCode::TooMany,
                 reason,
                 at_byte: part.start as u32,
             }));
+            self.indexer.replace(indexer.take());
             return;
         }
         let mut shared = context.marks;
@@ -295,11 +301,12 @@ impl Normalizer {
                 }
             });
         }
+        self.indexer.replace(indexer.take());
     }
 
     /// Fills in what all sources have alike: ids, times, environment, marks, place in the record.
     fn finish<'a>(
-        &'a self,
+        &self,
         context: &mut Context<'a>,
         draft: Draft<'a>,
         found: Found<'a>,
@@ -312,13 +319,13 @@ impl Normalizer {
         } = draft;
         let source = self.source.name();
         event.source = source;
-        event.tenant_uid = &self.tenant.uid;
+        event.tenant_uid = &self.settings.tenant.uid;
         if part.document.has_repeated_names() {
             context.mark(Mark::DuplicateKey);
         }
 
         event.content_hash = self.identity.content(found.value);
-        let tenant = self.tenant.uid.as_bytes();
+        let tenant = self.settings.tenant.uid.as_bytes();
         if uid.iter().all(|part| part.is_empty()) {
             context.mark(Mark::UidFromContent);
             let content = event.content_hash.0.to_le_bytes();
@@ -358,7 +365,11 @@ impl Normalizer {
             context.mark(Mark::MissingActor);
         }
         if event.cluster.is_empty() {
-            event.cluster = &self.topic.cluster;
+            // A shipper of several clusters into one topic names each in a header.
+            event.cluster = context
+                .record
+                .header("cluster")
+                .unwrap_or(&self.settings.topic.cluster);
         }
         self.place(context, &mut event);
 
@@ -372,7 +383,7 @@ impl Normalizer {
         let tickets = std::mem::replace(&mut context.tickets, List::new_in(context.arena));
         event.ticket_uids = tickets.into_bump_slice();
         event.marks = event.marks.union(context.marks);
-        if event.is_change || self.topic.store_reads {
+        if event.is_change || self.settings.topic.store_reads {
             Child::Change(event)
         } else {
             Child::Learn(event)
@@ -380,21 +391,21 @@ impl Normalizer {
     }
 
     /// Environment, owner and scope tags by the tenant's patterns.
-    fn place<'a>(&'a self, context: &mut Context<'a>, event: &mut ChangeEvent<'a>) {
+    fn place<'a>(&self, context: &mut Context<'a>, event: &mut ChangeEvent<'a>) {
         let scope = [event.account_uid, event.cluster, event.namespace, event.vcs_repo];
         let key = self
             .identity
             .parts("scope", scope.iter().map(|part| part.as_bytes()));
         let known = self.scopes.borrow().get(&key).copied();
         let rule = known.unwrap_or_else(|| {
-            let rule = self.tenant.environments.find(scope);
+            let rule = self.settings.tenant.environments.find(scope);
             let mut scopes = self.scopes.borrow_mut();
             if scopes.len() < SCOPES_REMEMBERED {
                 scopes.insert(key, rule);
             }
             rule
         });
-        match rule.and_then(|rule| self.tenant.environments.get(rule)) {
+        match rule.and_then(|rule| self.settings.tenant.environments.get(rule)) {
             Some(matched) => {
                 event.environment = matched.environment;
                 if event.owner.is_empty() {

