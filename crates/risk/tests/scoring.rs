@@ -118,8 +118,10 @@ fn attacks_stand_out_and_ordinary_changes_do_not() {
             .map(|(_, kept)| kept.risk);
         risks.collect::<Vec<f32>>()
     };
-    let share =
-        |risks: &[f32]| risks.iter().filter(|&&risk| risk >= 60.0).count() as f64 / risks.len() as f64;
+    let reach = |risks: &[f32], points: f32| {
+        risks.iter().filter(|&&risk| risk >= points).count() as f64 / risks.len() as f64
+    };
+    let share = |risks: &[f32]| reach(risks, 60.0);
     let (attacks, benign) = (of(true), of(false));
     println!(
         "at 60 points: {:.4} of {} attacks, {:.5} of {} benign",
