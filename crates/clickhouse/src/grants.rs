@@ -3,15 +3,12 @@
 
 use crate::columns::Table;
 
-/// Columns that hold the bytes of events: nobody but `auditor_raw` reads them.
-const BYTES: [&str; 4] = ["raw", "bytes", "child_bytes", "headers"];
-
 fn columns_without_bytes(table: Table) -> String {
     let columns = table
         .columns()
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| !BYTES.contains(name));
+        .filter(|name| !table.byte_columns().contains(name));
     columns
         .map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
@@ -29,13 +26,13 @@ fn select_without_bytes(database: &str, table: Table) -> String {
 /// Inserts rows and reads back what recovery asks for; no bytes of records.
 pub fn writer(database: &str) -> Vec<String> {
     let mut grants = vec![
-        format!("GRANT INSERT ON {database}.*"),
         format!("GRANT SHOW ON {database}.*"),
         format!("GRANT SELECT ON {database}.changes"),
         format!("GRANT SELECT ON {database}.superseded"),
         format!("GRANT SELECT ON {database}.operations"),
         "GRANT SELECT ON system.processes".to_owned(),
     ];
+    grants.extend(Table::ALL.map(|table| format!("GRANT INSERT ON {database}.{}", table.name())));
     grants.extend([Table::Rejected, Table::RawRecords].map(|table| select_without_bytes(database, table)));
     grants
 }

@@ -1,0 +1,363 @@
+use std::io::Write as _;
+use std::time::Duration;
+
+use changegate_clickhouse::{Retry, Trouble, migrate};
+use changegate_pipeline::Ledger as _;
+use changegate_pipeline::ledger::{BatchId, Class, Copies, Operation, Range, Span, Table, Tail};
+use changegate_pipeline::rows::Outcomes;
+use changegate_types::{Digest, RejectCode, SkipReason, TimeMicros};
+
+use crate::rows::{Block, CHILD, RAW, TIME, TOPIC, context, event, insert};
+use crate::server::Server;
+
+const ALL: Span<'static> = Span {
+    topic: TOPIC,
+    incarnation: 0,
+    partition: 3,
+    from: 0,
+    to: i64::MAX,
+};
+
+pub fn migrations_run_twice_and_fit_the_rows(server: &Server) {
+    assert_eq!(
+        server.migrate("migrations").applied.len(),
+        migrate::MIGRATIONS.len()
+    );
+    let second = server.migrate("migrations");
+    assert_eq!(
+        (second.applied.len(), second.present),
+        (0, migrate::MIGRATIONS.len())
+    );
+    let admin = server.admin("migrations");
+    server
+        .wait(admin.check_schema())
+        .expect("DESCRIBE and the column list agree");
+    server
+        .wait(admin.execute("ALTER TABLE migrations.changes DROP COLUMN owner"))
+        .expect("dropped");
+    let error = server.wait(admin.check_schema()).expect_err("a column is gone");
+    assert_eq!(error.retry(), Retry::Never);
+    assert!(error.to_string().contains("column owner"), "{error}");
+    assert_eq!(
+        server
+            .ask(&admin, "SELECT kind, who FROM v_operations")
+            .expect("asked"),
+        "migration\ttest\n"
+    );
+}
+
+pub fn an_edited_migration_is_refused(server: &Server) {
+    server.migrate("edited");
+    let admin = server.admin("edited");
+    let edit = "ALTER TABLE edited.schema_migrations UPDATE sha256 = 'other' WHERE version = 1 SETTINGS mutations_sync = 1";
+    server.wait(admin.execute(edit)).expect("edited");
+    let again = server.wait(migrate::run(
+        &admin,
+        &migrate::Form::Single,
+        TimeMicros(0),
+        "test",
+    ));
+    let error = again.expect_err("history changed");
+    assert!(error.to_string().contains("history must not change"), "{error}");
+}
+
+pub fn every_column_comes_back_as_it_was_written(server: &Server) {
+    let ledger = server.ledger("columns");
+    let mut block = Block::default();
+    block.whole(&context(5, 9, 0), &event(), Some(75.5));
+    block.whole(&context(6, 9, 0), &event(), None);
+    block.send(&ledger, 9, 0);
+    let admin = server.admin("columns");
+    let row = server
+        .ask(&admin, "SELECT * FROM v_changes WHERE offset = 5 FORMAT Vertical")
+        .expect("asked");
+    let fields: std::collections::BTreeMap<&str, &str> = row
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(k, v)| (k.trim(), v.trim()))
+        .collect();
+    for (name, value) in [
+        ("topic", TOPIC),
+        ("partition", "3"),
+        ("batch_id", "9"),
+        ("kafka_time", "2026-08-15 14:00:00.000000"),
+        ("event_uid", "00000000000000000000000000000001"),
+        ("logged_time", "2026-08-15 14:00:00.000005"),
+        ("type_uid", "600304"),
+        ("category_uid", "6"),
+        ("actor_is_mfa", "false"),
+        ("actor_delegated_from", "['anna@example.com','root']"),
+        ("src_ip", "::ffff:203.0.113.9"),
+        ("resource_types", "['AWS::CloudTrail::Trail']"),
+        ("action_verb", "delete"),
+        ("privilege_class", "logging"),
+        ("split_total", "2"),
+        ("marks", "['secret_masked']"),
+        ("risk", "75.5"),
+        ("risk_level", "High"),
+        ("score_raw", "1.5"),
+        ("features", "[1,2,1023]"),
+        ("reasons", "[('novelty','first time: 0 of 12',0.75)]"),
+        ("decision", "require_approval"),
+        ("rules", "['risk>=60']"),
+        ("approval", "asked"),
+        ("model_hash", &"01".repeat(32)),
+        ("program_version", "0.1.0"),
+    ] {
+        assert_eq!(fields.get(name), Some(&value), "{name} in {row}");
+    }
+    let unscored = "SELECT risk, risk_level, decision FROM v_changes WHERE offset = 6";
+    assert_eq!(
+        server.ask(&admin, unscored).expect("asked"),
+        "\\N\tUnscored\trequire_approval\n"
+    );
+    let raw = "SELECT key, headers, raw, raw_size, written FROM raw_records WHERE offset = 5";
+    let kept = format!(
+        "key\t[('trace','x')]\t{}\t{}\t1\n",
+        String::from_utf8_lossy(RAW),
+        RAW.len()
+    );
+    assert_eq!(server.ask(&admin, raw).expect("asked"), kept);
+}
+
+pub fn a_resend_adds_nothing(server: &Server) {
+    let ledger = server.ledger("resend");
+    let mut block = Block::default();
+    block.whole(&context(1, 4, 0), &event(), Some(1.0));
+    block.send(&ledger, 4, 0);
+    block.send(&ledger, 4, 1);
+    let count = "SELECT (SELECT count() FROM changes), (SELECT count() FROM raw_records)";
+    assert_eq!(
+        server.ask(&server.admin("resend"), count).expect("asked"),
+        "1\t1\n"
+    );
+}
+
+pub fn recovery_is_told_what_is_there(server: &Server) {
+    let ledger = server.ledger("recovery");
+    assert_eq!(ledger.tail(TOPIC, 3).expect("asked"), None);
+    let mut block = Block::default();
+    block.whole(&context(10, 7, 0), &event(), Some(90.0));
+    block.whole(&context(11, 7, 0), &event(), Some(3.0));
+    // The record of offset 12 has children but no row of its own: its batch died in between.
+    block.change(&context(12, 8, 0), 0, &event(), Some(4.0));
+    block.reject(&context(12, 8, 0), 1);
+    block.send(&ledger, 7, 0);
+    let tail = Tail {
+        incarnation: 0,
+        max_offset: 12,
+        max_record: Some(11),
+        batch: BatchId(8),
+    };
+    assert_eq!(ledger.tail(TOPIC, 3).expect("asked"), Some(tail));
+    let records = ledger.known_records(&ALL).expect("asked");
+    assert_eq!(
+        records.iter().map(|known| known.offset).collect::<Vec<_>>(),
+        [10, 11]
+    );
+    assert_eq!(
+        (records[0].raw_hash, records[0].stored_hash),
+        (Digest([7; 32]), Digest([8; 32]))
+    );
+    let newest = ledger.newest_records(&ALL, 1).expect("asked");
+    assert_eq!(newest.iter().map(|known| known.offset).collect::<Vec<_>>(), [11]);
+    let changes = ledger.known_changes(&Span { from: 12, ..ALL }).expect("asked");
+    assert_eq!(
+        (changes.len(), changes[0].offset, changes[0].stamp.batch),
+        (1, 12, BatchId(8))
+    );
+    let rejects = ledger.known_rejects(&ALL).expect("asked");
+    assert_eq!(
+        (rejects[0].child, rejects[0].code, rejects[0].at_byte),
+        (1, Some(RejectCode::NotJson), 9)
+    );
+    let requests = ledger.requests(&ALL).expect("asked");
+    assert_eq!(requests.len(), 1);
+    let asked = &requests[0];
+    assert_eq!(
+        (asked.offset, asked.risk, asked.event_time),
+        (10, Some(90.0), TIME)
+    );
+    assert_eq!(
+        (asked.reasons[0].text.as_str(), asked.model_hash),
+        ("first time: 0 of 12", Digest([1; 32]))
+    );
+    assert_eq!(ledger.running().expect("asked"), []);
+}
+
+pub fn copies_are_shown_once(server: &Server) {
+    let ledger = server.ledger("copies");
+    // Three writes of offset 1: the smallest stamp twice (identical), and a later one.
+    for (batch, stamp) in [(1, (5, 0)), (2, (5, 0)), (3, (6, 0))] {
+        let mut block = Block::default();
+        block.whole(&context(1, stamp.0, stamp.1), &event(), Some(1.0));
+        block.send(&ledger, batch, 0);
+    }
+    let admin = server.admin("copies");
+    let counts = "SELECT (SELECT count() FROM changes), (SELECT count() FROM v_changes), (SELECT any(batch_id) FROM v_changes), \
+         (SELECT count() FROM v_raw_records), (SELECT read FROM v_conservation)";
+    let found = ledger.settle_copies(Some(&ALL)).expect("checked");
+    assert_eq!(
+        found,
+        Copies {
+            late_inserts: 2,
+            identical: 2
+        }
+    );
+    assert_eq!(server.ask(&admin, counts).expect("asked"), "3\t1\t5\t1\t1\n");
+    assert_eq!(ledger.settle_copies(None).expect("checked"), Copies::default());
+    assert_eq!(ledger.known_superseded(&ALL).expect("asked"), [(1, -1), (1, 0)]);
+}
+
+pub fn gaps_and_recorded_holes(server: &Server) {
+    let ledger = server.ledger("gaps");
+    let mut outcomes = Outcomes::default();
+    outcomes.skip(SkipReason::Tombstone);
+    let mut block = Block::default();
+    for offset in [3, 4, 7] {
+        block.record(&context(offset, 1, 0), &outcomes);
+    }
+    block.send(&ledger, 1, 0);
+    let gaps = ledger.gaps(&Span { from: 1, ..ALL }, 10).expect("asked");
+    assert_eq!(gaps, [Range { from: 1, to: 3 }, Range { from: 5, to: 7 }]);
+    let hole = Operation {
+        time: TIME,
+        kind: "hole".to_owned(),
+        topic: TOPIC.to_owned(),
+        partition: 3,
+        offset_from: 5,
+        offset_to: 7,
+        details: vec![("why".to_owned(), "transaction marker".to_owned())],
+        ..Operation::default()
+    };
+    ledger.operations(&[hole]).expect("recorded");
+    assert_eq!(ledger.holes(&ALL).expect("asked"), [Range { from: 5, to: 7 }]);
+    let admin = server.admin("gaps");
+    let holes = "SELECT offset_from, offset_to, on_record FROM v_holes";
+    assert_eq!(server.ask(&admin, holes).expect("asked"), "5\t7\t1\n");
+    let sums = "SELECT records, read, written, skipped, dead_lettered, missing FROM v_conservation";
+    assert_eq!(server.ask(&admin, sums).expect("asked"), "3\t3\t0\t3\t0\t0\n");
+}
+
+pub fn errors_say_what_to_do(server: &Server) {
+    let ledger = server.ledger("errors");
+    let refused = ledger
+        .insert(&insert(Table::Changes, b"\xff\xff not a row", 1, 0))
+        .expect_err("not a row");
+    assert_eq!(refused.class, Class::Refused, "{refused}");
+    let wrong = server.client_as("errors", "writer", "wrong");
+    let denied = server.wait(wrong.ping()).expect_err("wrong password");
+    assert_eq!(
+        (denied.trouble(), denied.retry()),
+        (Trouble::Access, Retry::WithBackoff)
+    );
+    let nobody = changegate_clickhouse::LedgerClient::new(changegate_clickhouse::Options::new(
+        "http://127.0.0.1:1",
+        "errors",
+    ));
+    let down = server
+        .wait(nobody.expect("settings").ping())
+        .expect_err("nobody listens");
+    assert_eq!(
+        (down.trouble(), down.class()),
+        (Trouble::Down, Class::Unavailable)
+    );
+    server
+        .wait(server.admin("errors").execute("DROP TABLE errors.rejected SYNC"))
+        .expect("dropped");
+    let mut block = Block::default();
+    block.reject(&context(1, 1, 0), 0);
+    let gone = ledger
+        .insert(&insert(Table::Rejected, &block.rejected, 1, 0))
+        .expect_err("no table");
+    assert_eq!((gone.class, gone.code), (Class::Schema, 60), "{gone}");
+}
+
+/// A sender that stops in the middle of its block: the kill ends it and no row is left.
+pub fn a_kill_ends_what_runs(server: &Server) {
+    let ledger = server.ledger("resend");
+    let mut block = Block::default();
+    block.change(&context(50, 77, 0), 0, &event(), Some(1.0));
+    let statement = changegate_clickhouse::Table::Changes
+        .insert_statement("resend")
+        .replace(' ', "%20")
+        .replace('`', "%60");
+    let mut sender =
+        std::net::TcpStream::connect(("127.0.0.1", server.clickhouse.http_port())).expect("connected");
+    write!(
+        sender,
+        "POST /?query_id=cg:77:changes:0:0:0&async_insert=0&query={statement} HTTP/1.1\r\nHost: x\r\n\
+         X-ClickHouse-User: writer\r\nX-ClickHouse-Key: writer\r\nContent-Length: {}\r\n\r\n",
+        block.changes.len() * 2
+    )
+    .expect("sent");
+    sender.write_all(&block.changes).expect("sent");
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !ledger.running().expect("asked").contains(&BatchId(77)) {
+        assert!(std::time::Instant::now() < deadline, "the insert never showed");
+        std::thread::yield_now();
+    }
+    assert_eq!(ledger.kill(BatchId(77)).expect("killed").queries, 1);
+    assert_eq!(ledger.running().expect("asked"), []);
+    assert_eq!(
+        ledger.known_changes(&Span { from: 50, ..ALL }).expect("asked"),
+        []
+    );
+}
+
+pub fn roles_see_what_they_may(server: &Server) {
+    let ledger = server.ledger("roles");
+    let mut block = Block::default();
+    block.whole(&context(1, 1, 0), &event(), Some(80.0));
+    block.reject(&context(2, 1, 0), 0);
+    block.send(&ledger, 1, 0);
+    let refused = |user: &str, sql: &str| {
+        let error = server
+            .ask(&server.client_as("roles", user, user), sql)
+            .expect_err(sql);
+        assert_eq!(error.trouble(), Trouble::Access, "{user}: {sql}: {error}");
+    };
+    let reader = server.client_as("roles", "reader", "reader");
+    for view in [
+        "v_changes",
+        "v_rejected",
+        "v_raw_records",
+        "v_conservation",
+        "v_approval_requests",
+    ] {
+        let rows = server.ask(&reader, &format!("SELECT * FROM {view}")).expect(view);
+        assert!(!rows.is_empty(), "{view}");
+    }
+    server.ask(&reader, "SELECT * FROM v_holes").expect("v_holes");
+    for sql in [
+        "SELECT raw FROM raw_records",
+        "SELECT headers FROM raw_records",
+        "SELECT key FROM raw_records",
+        "SELECT bytes FROM rejected",
+        "SELECT child_bytes FROM changes",
+        "SELECT bytes FROM raw_changes",
+        "INSERT INTO changes (topic) VALUES ('x')",
+    ] {
+        refused("reader", sql);
+    }
+    for sql in [
+        "SELECT raw FROM raw_records",
+        "SELECT key FROM raw_records",
+        "SELECT bytes FROM rejected",
+        "TRUNCATE TABLE changes",
+        "ALTER TABLE changes DELETE WHERE 1",
+        "DROP TABLE changes",
+    ] {
+        refused("writer", sql);
+    }
+    let auditor = server.client_as("roles", "auditor", "auditor");
+    let one = format!(
+        "SELECT bytes, request_json FROM raw_changes WHERE topic = '{TOPIC}' AND incarnation = 0 AND partition = 3 AND offset = 1"
+    );
+    let bytes = String::from_utf8_lossy(&RAW[CHILD]);
+    assert_eq!(
+        server.ask(&auditor, &one).expect("asked"),
+        format!("{bytes}\t{{\"name\":\"org\"}}\n")
+    );
+    refused("auditor", "INSERT INTO changes (topic) VALUES ('x')");
+}

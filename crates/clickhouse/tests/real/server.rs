@@ -1,0 +1,91 @@
+use std::future::Future;
+
+use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, grants, migrate};
+use changegate_engines::{ClickHouse, ClickHouseOptions, User};
+use changegate_types::TimeMicros;
+
+/// Databases of the tests; users' grants are fixed when the server starts.
+const DATABASES: [&str; 10] = [
+    "migrations",
+    "edited",
+    "columns",
+    "resend",
+    "recovery",
+    "copies",
+    "gaps",
+    "errors",
+    "roles",
+    "questions",
+];
+
+/// One server, its users and a runtime for the client.
+pub struct Server {
+    pub clickhouse: ClickHouse,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let user = |name: &str, grants: fn(&str) -> Vec<String>| User {
+            name: name.to_owned(),
+            password: name.to_owned(),
+            grants: DATABASES.iter().flat_map(|database| grants(database)).collect(),
+            settings: vec![("http_receive_timeout".to_owned(), "5".to_owned())],
+        };
+        let options = ClickHouseOptions {
+            users: vec![
+                user("writer", grants::writer),
+                user("reader", grants::reader),
+                user("auditor", grants::auditor_raw),
+            ],
+            ..ClickHouseOptions::default()
+        };
+        let clickhouse = ClickHouse::start(&options).expect("ClickHouse starts");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        Self { clickhouse, runtime }
+    }
+
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub fn client_as(&self, database: &str, user: &str, password: &str) -> LedgerClient {
+        assert!(DATABASES.contains(&database), "name {database} in DATABASES");
+        let options = Options::new(self.clickhouse.url(), database).with_user(user, password);
+        LedgerClient::new(options).expect("the settings are right")
+    }
+
+    pub fn admin(&self, database: &str) -> LedgerClient {
+        let admin = self.clickhouse.admin();
+        self.client_as(database, &admin.user, &admin.password)
+    }
+
+    /// A migrated database and the pipeline's ledger on it, with the writer's rights.
+    pub fn ledger(&self, database: &str) -> ClickHouseLedger {
+        self.migrate(database);
+        let client = self.client_as(database, "writer", "writer");
+        ClickHouseLedger::new(client, self.runtime.handle().clone())
+    }
+
+    pub fn migrate(&self, database: &str) -> migrate::Report {
+        let admin = self.admin(database);
+        self.wait(migrate::run(
+            &admin,
+            &migrate::Form::Single,
+            TimeMicros(0),
+            "test",
+        ))
+        .expect("migrations run")
+    }
+
+    /// The answer as tab-separated text.
+    pub fn ask(&self, client: &LedgerClient, sql: &str) -> Result<String, changegate_clickhouse::Error> {
+        let mut out = Vec::new();
+        self.wait(client.copy(sql, "TSV", &mut out))?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+}
