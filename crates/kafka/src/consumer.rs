@@ -50,6 +50,13 @@ impl Consumer {
     }
 }
 
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.member.context().close();
+        self.reader.context().close();
+    }
+}
+
 /// A record in the client's buffer.
 pub struct Record<'a>(BorrowedMessage<'a>);
 

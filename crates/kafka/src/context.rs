@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use changegate_pipeline::log::{Rebalance, TopicPartition};
@@ -13,11 +14,17 @@ use rdkafka::types::RDKafkaRespErr;
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     asked: Mutex<VecDeque<Rebalance>>,
+    closing: AtomicBool,
 }
 
 impl Context {
     fn queue(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on nobody drains: what the group takes away is given back at once.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
     }
 
     pub(crate) fn next(&self) -> Option<Rebalance> {
@@ -56,6 +63,13 @@ impl ConsumerContext for Context {
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        if self.closing.load(Ordering::Acquire) {
+            // Closing waits for this answer, and the loop that would give it has ended.
+            if let Err(error) = consumer.unassign() {
+                tracing::debug!(%error, "giving partitions back at the end");
+            }
+            return;
+        }
         let asked = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assign(owned(partitions))
         } else {

@@ -124,6 +124,8 @@ impl Settings {
             .set("enable.idempotence", "true")
             .set("compression.type", "zstd")
             .set("message.max.bytes", self.record_bytes_max.to_string())
+            // Messages wait here for their acknowledgement; the default is 1 GiB.
+            .set("queue.buffering.max.kbytes", "65536")
             .set("linger.ms", "5")
             .set("delivery.timeout.ms", "30000");
         config

@@ -276,7 +276,7 @@ impl Masker {
     pub(crate) fn bytes<'a>(&self, arena: &'a Bump, bytes: &'a [u8]) -> Option<Masked<'a>> {
         let view = bytes::View::of(bytes);
         let mut edits = ArenaVec::new_in(arena);
-        for range in bytes::named_values(view.bytes(), &self.names) {
+        for range in bytes::named_values(view.bytes(), &self.names, &self.subtree_names) {
             let secret = view.bytes().get(range.clone()).unwrap_or_default();
             if !secret.starts_with(COMMITMENT.as_bytes()) {
                 edits.push(Edit {
