@@ -147,6 +147,21 @@ pub struct Cover {
     pub records: u32,
 }
 
+/// A row of the batch that asks people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its change.
+    pub change_uid: Keyed128,
+    /// Which of the worker's partitions its record came from.
+    pub part: u32,
+    /// Offset of the record.
+    pub offset: i64,
+    /// Child.
+    pub child: u32,
+    /// Index of the request in [`Batch::outgoing`].
+    pub message: u32,
+}
+
 /// What is written, sent and committed together. A record is never split over two batches.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -167,7 +182,9 @@ pub struct Batch {
     /// What is to be sent once the rows are in.
     pub outgoing: Vec<Outgoing>,
     /// Changes that ask, remembered once the requests are durable.
-    pub asked: Vec<Keyed128>,
+    pub asked: Vec<Asked>,
+    /// Messages of [`Batch::outgoing`] that are not sent: the ledger refused their rows.
+    pub withdrawn: Vec<u32>,
     /// Holes and the like, to be written with it.
     pub operations: Vec<Operation>,
     /// How the children of the records that were read for the first time ended.
@@ -242,6 +259,16 @@ impl Batch {
         }
     }
 
+    /// The ledger refused the row: it asks nothing.
+    pub fn withdraw(&mut self, part: u32, offset: i64, child: u32) {
+        let withdrawn = &mut self.withdrawn;
+        self.asked.retain(|asked| {
+            let refused = (asked.part, asked.offset, asked.child) == (part, offset, child);
+            withdrawn.extend(refused.then_some(asked.message));
+            !refused
+        });
+    }
+
     /// Encoded bytes.
     pub fn bytes(&self) -> usize {
         self.portions().iter().map(Portion::bytes).sum::<usize>()
@@ -279,6 +306,7 @@ impl Batch {
         self.replayed.clear();
         self.outgoing.clear();
         self.asked.clear();
+        self.withdrawn.clear();
         self.operations.clear();
         self.outcomes = Outcomes::default();
         self.records = 0;

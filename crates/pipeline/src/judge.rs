@@ -10,7 +10,7 @@ use changegate_types::{
     Score, SkipReason, TimeMicros, Versions,
 };
 
-use crate::batch::{Batch, NONE, RecordMark, month_of};
+use crate::batch::{Asked, Batch, NONE, RecordMark, month_of};
 use crate::clock::Now;
 use crate::ledger::{Operation, Stamp, Table};
 use crate::outgoing::{Kind, Outgoing, Stage, dead_letter};
@@ -483,7 +483,13 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 .map_or(raw.kafka_time, |oldest| oldest.min(raw.kafka_time)),
         );
         for row in part.known.take_requests(offset) {
-            batch.asked.push(row.change_uid);
+            batch.asked.push(Asked {
+                change_uid: row.change_uid,
+                part: record.part,
+                offset,
+                child: row.child,
+                message: batch.outgoing.len() as u32,
+            });
             batch.outgoing.extend(self.request(&row));
         }
         for row in replay.into_iter().flat_map(|replay| &replay.requests) {
@@ -752,7 +758,14 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 ask,
                 &self.rules.versions,
             );
-            batch.asked.push(event.change_uid);
+            let record = batch.portions()[row.portion].records[row.record_index as usize];
+            batch.asked.push(Asked {
+                change_uid: event.change_uid,
+                part: record.part,
+                offset: record.offset,
+                child: row.child,
+                message: batch.outgoing.len() as u32,
+            });
             batch.outgoing.extend(self.request(&stored));
         }
         stats.redeliveries += u32::from(redelivery);

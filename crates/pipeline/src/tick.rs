@@ -355,8 +355,11 @@ impl<P: Ports> Worker<P> {
                     .filter(|message| !self.tick.batch.outgoing.contains(message));
                 let fresh: Vec<_> = fresh.collect();
                 self.tick.batch.outgoing.extend(fresh);
-                for _ in &repair.refused {
+                for refused in &repair.refused {
                     self.tick.batch.outcomes.refuse();
+                    self.tick
+                        .batch
+                        .withdraw(refused.part, refused.offset, refused.child);
                 }
                 let stats = repair.stats;
                 self.begin_sending(stats);
@@ -498,7 +501,9 @@ impl<P: Ports> Worker<P> {
     }
 
     fn begin_sending(&mut self, stats: crate::write::WriteStats) {
-        let due = (0..self.tick.batch.outgoing.len() as u32).collect();
+        let batch = &self.tick.batch;
+        let due = (0..batch.outgoing.len() as u32).filter(|message| !batch.withdrawn.contains(message));
+        let due = due.collect();
         self.tick.phase = Phase::Send(Sending {
             due,
             stats,
@@ -560,7 +565,7 @@ impl<P: Ports> Worker<P> {
             batch
                 .asked
                 .iter()
-                .for_each(|change_uid| asker.durable(*change_uid));
+                .for_each(|asked| asker.durable(asked.change_uid));
         }
         let count = |kind| {
             batch

@@ -1,0 +1,532 @@
+//! A ledger in memory that answers badly: refusals, lost answers, inserts that land late.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use changegate_approval::{Ask, StoredChange};
+use changegate_pipeline::Encoder;
+use changegate_pipeline::ledger::{
+    BatchId, Class, Copies, Error, Insert, Killed, KnownChange, KnownRecord, KnownReject, Ledger, Operation,
+    Range, Span, Stamp, Table, Tail,
+};
+use changegate_pipeline::rows::{ChangeRow, RawRow, RecordContext, RejectedRow, SupersededRow};
+use changegate_types::{Digest, Keyed128, RejectCode};
+
+use crate::random::Random;
+
+/// A row as the fake keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) incarnation: u32,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) child: i32,
+    pub(crate) stamp: Stamp,
+    pub(crate) uid: u128,
+    pub(crate) content: u128,
+    pub(crate) change: u128,
+    pub(crate) ask: u8,
+    pub(crate) redelivery: bool,
+    pub(crate) bad: bool,
+    pub(crate) raw_hash: [u8; 32],
+    /// Of a record: written, skipped, dead-lettered.
+    pub(crate) counts: [u32; 3],
+}
+
+const BYTES: usize = 4 + 4 + 8 + 4 + 8 + 1 + 16 * 3 + 3 + 32 + 12;
+const ATTEMPT_AT: usize = 4 + 4 + 8 + 4 + 8;
+
+impl Row {
+    fn write(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        out.extend(self.incarnation.to_le_bytes());
+        out.extend(self.partition.to_le_bytes());
+        out.extend(self.offset.to_le_bytes());
+        out.extend(self.child.to_le_bytes());
+        out.extend(self.stamp.batch.0.to_le_bytes());
+        out.push(self.stamp.attempt);
+        [self.uid, self.content, self.change]
+            .iter()
+            .for_each(|id| out.extend(id.to_le_bytes()));
+        out.extend([self.ask, u8::from(self.redelivery), u8::from(self.bad)]);
+        out.extend(self.raw_hash);
+        self.counts
+            .iter()
+            .for_each(|count| out.extend(count.to_le_bytes()));
+        assert_eq!(out.len() - start, BYTES);
+        start + ATTEMPT_AT
+    }
+
+    fn read(mut bytes: &[u8]) -> Self {
+        fn take<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
+            let (head, rest) = bytes.split_first_chunk::<N>().unwrap();
+            *bytes = rest;
+            *head
+        }
+        let b = &mut bytes;
+        Self {
+            incarnation: u32::from_le_bytes(take(b)),
+            partition: i32::from_le_bytes(take(b)),
+            offset: i64::from_le_bytes(take(b)),
+            child: i32::from_le_bytes(take(b)),
+            stamp: Stamp {
+                batch: BatchId(u64::from_le_bytes(take(b))),
+                attempt: take::<1>(b)[0],
+            },
+            uid: u128::from_le_bytes(take(b)),
+            content: u128::from_le_bytes(take(b)),
+            change: u128::from_le_bytes(take(b)),
+            ask: take::<1>(b)[0],
+            redelivery: take::<1>(b)[0] == 1,
+            bad: take::<1>(b)[0] == 1,
+            raw_hash: take(b),
+            counts: [
+                u32::from_le_bytes(take(b)),
+                u32::from_le_bytes(take(b)),
+                u32::from_le_bytes(take(b)),
+            ],
+        }
+    }
+
+    fn place(&self) -> (u32, i32, i64, i32) {
+        (self.incarnation, self.partition, self.offset, self.child)
+    }
+}
+
+#[derive(Debug)]
+struct Late {
+    batch: BatchId,
+    table: Table,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) tables: [Vec<Row>; 4],
+    pub(crate) operations: Vec<Operation>,
+    /// What each row of `changes` would be read back as.
+    pub(crate) stored: BTreeMap<(u32, i32, i64, u32, u64), StoredChange>,
+    tokens: HashSet<(Table, Digest)>,
+    query_ids: HashSet<String>,
+    late: Vec<Late>,
+    pub(crate) faults: bool,
+    pub(crate) late_landed: u32,
+    pub(crate) lost_answers: u32,
+    pub(crate) refusals: u32,
+    pub(crate) copies: Copies,
+}
+
+/// Shared by all workers of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeLedger {
+    pub(crate) state: Arc<Mutex<State>>,
+    random: Arc<Mutex<Random>>,
+}
+
+fn error(class: Class) -> Error {
+    Error {
+        class,
+        message: format!("{class:?}"),
+        code: 0,
+    }
+}
+
+impl FakeLedger {
+    pub(crate) fn new(random: Random) -> Self {
+        let state = State {
+            faults: true,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            random: Arc::new(Mutex::new(random)),
+        }
+    }
+
+    fn chance(&self, percent: u64) -> bool {
+        self.random.lock().unwrap().chance(percent)
+    }
+
+    /// An insert that its dead sender left running: it lands some time, or is killed.
+    pub(crate) fn leave_running(&self, batch: BatchId, table: Table, bytes: &[u8]) {
+        let rows: Vec<Row> = bytes.chunks_exact(BYTES).map(Row::read).collect();
+        // A bad row is refused late as well.
+        if rows.iter().any(|row| row.bad) {
+            return;
+        }
+        self.state.lock().unwrap().late.push(Late { batch, table, rows });
+    }
+
+    /// With some luck an insert that runs late lands now.
+    fn weather(&self) -> Result<(), Error> {
+        let land = self.chance(5);
+        let fail = self.chance(4);
+        let mut state = self.state.lock().unwrap();
+        if land && !state.late.is_empty() {
+            let late = state.late.remove(0);
+            state.late_landed += 1;
+            state.tables[late.table as usize].extend(late.rows);
+        }
+        if fail && state.faults {
+            Err(error(Class::Unavailable))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn land_all(&self) {
+        let mut state = self.state.lock().unwrap();
+        for late in std::mem::take(&mut state.late) {
+            state.late_landed += 1;
+            state.tables[late.table as usize].extend(late.rows);
+        }
+    }
+
+    fn select<T>(&self, table: Table, span: &Span<'_>, make: impl Fn(&Row) -> T) -> Result<Vec<T>, Error> {
+        self.weather()?;
+        let state = self.state.lock().unwrap();
+        let mut best: BTreeMap<(i64, i32), &Row> = BTreeMap::new();
+        for row in &state.tables[table as usize] {
+            let inside = row.incarnation == span.incarnation
+                && row.partition == span.partition
+                && (span.from..span.to).contains(&row.offset);
+            if inside {
+                let kept = best.entry((row.offset, row.child)).or_insert(row);
+                if row.stamp < kept.stamp {
+                    *kept = row;
+                }
+            }
+        }
+        Ok(best.values().map(|row| make(row)).collect())
+    }
+}
+
+impl Ledger for FakeLedger {
+    fn insert(&self, insert: &Insert<'_>) -> Result<(), Error> {
+        self.weather()?;
+        let rows: Vec<Row> = insert.rows.chunks_exact(BYTES).map(Row::read).collect();
+        assert_eq!(rows.len(), insert.count as usize, "the count is that of the rows");
+        let faults = self.state.lock().unwrap().faults;
+        let dice = self.random.lock().unwrap().below(100);
+        let mut state = self.state.lock().unwrap();
+        assert!(
+            state.query_ids.insert(insert.query_id.to_string()),
+            "{} was used before",
+            insert.query_id
+        );
+        if rows.iter().any(|row| row.bad) {
+            state.refusals += 1;
+            return Err(error(Class::Refused));
+        }
+        if faults && dice < 6 {
+            state.lost_answers += 1;
+            return Err(error(Class::Unknown));
+        }
+        if faults && (6..9).contains(&dice) {
+            let late = Late {
+                batch: insert.query_id.batch,
+                table: insert.table,
+                rows,
+            };
+            state.late.push(late);
+            return Err(error(Class::Unknown));
+        }
+        if state.tokens.insert((insert.table, insert.token)) {
+            state.tables[insert.table as usize].extend(rows);
+        }
+        if faults && (9..15).contains(&dice) {
+            state.lost_answers += 1;
+            return Err(error(Class::Unknown));
+        }
+        Ok(())
+    }
+
+    fn kill(&self, batch: BatchId) -> Result<Killed, Error> {
+        self.weather()?;
+        let mut state = self.state.lock().unwrap();
+        let before = state.late.len();
+        state.late.retain(|late| late.batch != batch);
+        Ok(Killed {
+            queries: (before - state.late.len()) as u32,
+        })
+    }
+
+    fn running(&self) -> Result<Vec<BatchId>, Error> {
+        self.weather()?;
+        Ok(self
+            .state
+            .lock()
+            .unwrap()
+            .late
+            .iter()
+            .map(|late| late.batch)
+            .collect())
+    }
+
+    fn tail(&self, _: &str, partition: i32) -> Result<Option<Tail>, Error> {
+        self.weather()?;
+        let state = self.state.lock().unwrap();
+        let tables = [Table::Changes, Table::Rejected, Table::RawRecords];
+        let rows = || {
+            let all = tables.iter().flat_map(|table| &state.tables[*table as usize]);
+            all.filter(|row| row.partition == partition)
+        };
+        let Some(incarnation) = rows().map(|row| row.incarnation).max() else {
+            return Ok(None);
+        };
+        let of_life = || rows().filter(|row| row.incarnation == incarnation);
+        let records = state.tables[Table::RawRecords as usize].iter();
+        let records = records.filter(|row| row.partition == partition && row.incarnation == incarnation);
+        Ok(Some(Tail {
+            incarnation,
+            max_offset: of_life().map(|row| row.offset).max().unwrap(),
+            max_record: records.map(|row| row.offset).max(),
+            batch: rows().map(|row| row.stamp.batch).max().unwrap(),
+        }))
+    }
+
+    fn newest_records(&self, span: &Span<'_>, limit: usize) -> Result<Vec<KnownRecord>, Error> {
+        let mut records = self.known_records(span)?;
+        records.reverse();
+        records.truncate(limit);
+        Ok(records)
+    }
+
+    fn known_records(&self, span: &Span<'_>) -> Result<Vec<KnownRecord>, Error> {
+        self.select(Table::RawRecords, span, |row| KnownRecord {
+            offset: row.offset,
+            raw_hash: Digest(row.raw_hash),
+            stored_hash: Digest(row.raw_hash),
+        })
+    }
+
+    fn known_changes(&self, span: &Span<'_>) -> Result<Vec<KnownChange>, Error> {
+        self.select(Table::Changes, span, |row| KnownChange {
+            offset: row.offset,
+            child: row.child as u32,
+            event_uid: Keyed128(row.uid),
+            content_hash: Keyed128(row.content),
+            change_uid: Keyed128(row.change),
+            stamp: row.stamp,
+            redelivery: row.redelivery,
+            ask: Ask::ALL[usize::from(row.ask)],
+        })
+    }
+
+    fn known_rejects(&self, span: &Span<'_>) -> Result<Vec<KnownReject>, Error> {
+        self.select(Table::Rejected, span, |row| KnownReject {
+            offset: row.offset,
+            child: row.child as u32,
+            code: Some(if row.bad {
+                RejectCode::RowRefused
+            } else {
+                RejectCode::NotJson
+            }),
+            reason: "bad".into(),
+            at_byte: 0,
+        })
+    }
+
+    fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error> {
+        self.select(Table::Superseded, span, |row| (row.offset, row.child))
+    }
+
+    fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error> {
+        let places = self.select(Table::Changes, span, Row::clone)?;
+        let state = self.state.lock().unwrap();
+        let due = places.iter().filter(|row| Ask::ALL[usize::from(row.ask)].sends());
+        Ok(due
+            .map(|row| {
+                let key = (
+                    row.incarnation,
+                    row.partition,
+                    row.offset,
+                    row.child as u32,
+                    row.stamp.batch.0,
+                );
+                state.stored[&key].clone()
+            })
+            .collect())
+    }
+
+    fn gaps(&self, span: &Span<'_>, limit: usize) -> Result<Vec<Range>, Error> {
+        let mut gaps = Vec::new();
+        let mut at = span.from;
+        for record in self.known_records(span)? {
+            if record.offset > at {
+                gaps.push(Range {
+                    from: at,
+                    to: record.offset,
+                });
+            }
+            at = record.offset + 1;
+        }
+        gaps.truncate(limit);
+        Ok(gaps)
+    }
+
+    fn holes(&self, span: &Span<'_>) -> Result<Vec<Range>, Error> {
+        self.weather()?;
+        let state = self.state.lock().unwrap();
+        let of_part = |operation: &&Operation| {
+            operation.kind == "hole"
+                && operation.partition == span.partition
+                && operation.incarnation == span.incarnation
+        };
+        let holes = state.operations.iter().filter(of_part);
+        Ok(holes
+            .map(|hole| Range {
+                from: hole.offset_from,
+                to: hole.offset_to,
+            })
+            .collect())
+    }
+
+    fn settle_copies(&self, span: Option<&Span<'_>>) -> Result<Copies, Error> {
+        self.weather()?;
+        let mut state = self.state.lock().unwrap();
+        let mut found = Vec::new();
+        for table in [Table::Changes, Table::Rejected, Table::RawRecords] {
+            let mut seen: BTreeMap<(u32, i32, i64, i32), Vec<Row>> = BTreeMap::new();
+            for row in &state.tables[table as usize] {
+                let inside = span.is_none_or(|span| {
+                    row.incarnation == span.incarnation
+                        && row.partition == span.partition
+                        && (span.from..span.to).contains(&row.offset)
+                });
+                if inside {
+                    seen.entry(row.place()).or_default().push(row.clone());
+                }
+            }
+            for mut rows in seen.into_values() {
+                rows.sort_by_key(|row| row.stamp);
+                let kept = rows[0].stamp;
+                found.extend(rows.into_iter().filter(|row| row.stamp > kept));
+            }
+        }
+        let before = state.tables[Table::Superseded as usize].len();
+        for row in found {
+            let superseded = &mut state.tables[Table::Superseded as usize];
+            if !superseded
+                .iter()
+                .any(|other| other.place() == row.place() && other.stamp == row.stamp)
+            {
+                superseded.push(row);
+            }
+        }
+        let late = state.tables[Table::Superseded as usize].len() - before;
+        state.copies.late_inserts += late as u64;
+        Ok(Copies {
+            late_inserts: late as u64,
+            identical: 0,
+        })
+    }
+
+    fn operations(&self, operations: &[Operation]) -> Result<(), Error> {
+        self.weather()?;
+        self.state
+            .lock()
+            .unwrap()
+            .operations
+            .extend_from_slice(operations);
+        Ok(())
+    }
+}
+
+/// Writes rows of the fake, and keeps aside what a read-back of `changes` would give.
+#[derive(Clone, Debug)]
+pub(crate) struct FakeEncoder {
+    pub(crate) state: Arc<Mutex<State>>,
+}
+
+fn row(record: &RecordContext<'_>, child: i32) -> Row {
+    Row {
+        incarnation: record.position.incarnation,
+        partition: record.position.partition,
+        offset: record.position.offset,
+        child,
+        stamp: record.stamp,
+        uid: 0,
+        content: 0,
+        change: 0,
+        ask: 0,
+        redelivery: false,
+        bad: false,
+        raw_hash: record.raw_hash.0,
+        counts: [0; 3],
+    }
+}
+
+impl Encoder for FakeEncoder {
+    fn change(&self, change: &ChangeRow<'_>, out: &mut Vec<u8>) -> usize {
+        let event = change.decided.event;
+        let position = change.record.position;
+        let stored = StoredChange::new(
+            position,
+            change.child,
+            change.record.kafka_time,
+            change.record.ingest_time,
+            change.decided,
+            change.marks,
+            change.uid_conflict,
+            change.ask,
+            change.versions,
+        );
+        let batch = change.record.stamp.batch.0;
+        let key = (
+            position.incarnation,
+            position.partition,
+            position.offset,
+            change.child,
+            batch,
+        );
+        self.state.lock().unwrap().stored.insert(key, stored);
+        let row = Row {
+            uid: event.event_uid.0,
+            content: event.content_hash.0,
+            change: event.change_uid.0,
+            ask: Ask::ALL.iter().position(|ask| *ask == change.ask).unwrap() as u8,
+            redelivery: change.marks.has(changegate_types::Mark::Redelivery),
+            bad: event.native_uid == "bad",
+            ..row(change.record, change.child as i32)
+        };
+        row.write(out)
+    }
+
+    fn rejected(&self, reject: &RejectedRow<'_>, out: &mut Vec<u8>) -> usize {
+        row(reject.record, reject.child as i32).write(out)
+    }
+
+    fn superseded(&self, copy: &SupersededRow<'_>, out: &mut Vec<u8>) -> usize {
+        let row = Row {
+            incarnation: copy.position.incarnation,
+            partition: copy.position.partition,
+            offset: copy.position.offset,
+            child: copy.child,
+            stamp: copy.stamp,
+            uid: 0,
+            content: 0,
+            change: 0,
+            ask: 0,
+            redelivery: true,
+            bad: false,
+            raw_hash: [0; 32],
+            counts: [0; 3],
+        };
+        row.write(out)
+    }
+
+    fn record(&self, record: &RawRow<'_>, out: &mut Vec<u8>) -> usize {
+        let outcomes = record.outcomes;
+        let counts = [
+            outcomes.written,
+            outcomes.all_skipped(),
+            outcomes.all_dead_lettered(),
+        ];
+        Row {
+            counts,
+            ..row(record.record, -1)
+        }
+        .write(out)
+    }
+}

@@ -1,0 +1,454 @@
+//! The worker on a log, a group, a ledger and an outbox in memory, with faults: lost answers, inserts that land late,
+//! refused rows, kills at any step, rebalances, members that are evicted and write on. Seeded: a failure names its seed,
+//! and `CHANGEGATE_SIMULATION_SEED=<seed>` runs that one alone. `CHANGEGATE_SIMULATION_SEEDS=<count>` runs more.
+
+#[path = "broker.rs"]
+mod broker;
+#[path = "ledger.rs"]
+mod ledger;
+#[path = "parts.rs"]
+mod parts;
+#[path = "random.rs"]
+mod random;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use changegate_approval::{AskRules, Asker, request_id};
+use changegate_pipeline::ledger::{Ledger as _, Table};
+use changegate_pipeline::outgoing::{Kind, Outgoing, header};
+use changegate_pipeline::{
+    BatchLimits, Blind, Equipment, Judge, Now, Recent, Rules, Topic, Turn, Worker, WorkerSettings,
+    WriteLimits,
+};
+use changegate_policy::Thresholds;
+use changegate_types::{TimeMicros, Versions};
+
+use broker::{Broker, FakeLog, Stored, TOPIC};
+use ledger::{FakeEncoder, FakeLedger, Row};
+use parts::{FakeClock, FakeDesk, FakeOutbox, FakeReader, FakeScorer, Fakes, SharedDesk, is_risky, spread};
+use random::Random;
+
+const PARTITIONS: usize = 3;
+const MONTH_MICROS: i64 = 31 * 24 * 3_600 * 1_000_000;
+
+struct Member {
+    worker: Worker<Fakes>,
+    desk: Rc<RefCell<FakeDesk>>,
+    id: u64,
+    tag: u64,
+}
+
+struct World {
+    random: Random,
+    broker: Rc<RefCell<Broker>>,
+    ledger: FakeLedger,
+    sent: Rc<RefCell<Vec<Outgoing>>>,
+    clock: FakeClock,
+    recent: Arc<Recent>,
+    members: Vec<Member>,
+    next_tag: u64,
+    kills: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let wall = TimeMicros::from_civil(2026, 11, 24, 8, 0, 0, 0).unwrap();
+        let mut broker = Broker::default();
+        let mut uid = 0u128;
+        for _ in 0..PARTITIONS {
+            let mut records = Vec::new();
+            let mut offset = random.below(3) as i64;
+            for _ in 0..random.below(120) {
+                // Holes, months and copies of earlier events.
+                offset += 1 + i64::from(random.chance(5));
+                let time = TimeMicros(wall.0 - random.below(3) as i64 * MONTH_MICROS);
+                let children: Vec<String> = (0..1 + random.below(4))
+                    .map(|_| child(&mut random, &mut uid))
+                    .collect();
+                let value = (!random.chance(2)).then(|| children.join(" ").into_bytes());
+                let value = value.or_else(|| Some(b"s".to_vec()));
+                records.push(Rc::new(Stored { offset, time, value }));
+            }
+            broker.ends.push(offset + 1 + i64::from(random.chance(10)));
+            broker.partitions.push(records);
+        }
+        Self {
+            ledger: FakeLedger::new(random.fork()),
+            broker: Rc::new(RefCell::new(broker)),
+            sent: Rc::default(),
+            clock: FakeClock(Rc::new(RefCell::new(Now {
+                wall,
+                up: Duration::from_secs(1_000),
+            }))),
+            recent: Arc::new(Recent::new(1 << 14)),
+            members: Vec::new(),
+            next_tag: 0,
+            kills: 0,
+            random,
+        }
+    }
+
+    fn spawn(&mut self) {
+        self.next_tag += 1;
+        if self.random.chance(50) {
+            // A process of its own knows nothing of what others have read.
+            self.recent = Arc::new(Recent::new(1 << 14));
+        }
+        let log = FakeLog::join(&self.broker, self.random.fork());
+        let id = log.member;
+        let desk = Rc::new(RefCell::new(FakeDesk::new(&self.ledger, self.random.fork())));
+        let asker = Asker::new(
+            AskRules {
+                approval_max_age_micros: 10 * 12 * MONTH_MICROS,
+                budget_per_hour: 20,
+            },
+            1_000,
+        );
+        let judge = Judge {
+            topics: vec![Topic {
+                name: TOPIC.into(),
+                source: "test".into(),
+                tenant_uid: "tenant".into(),
+                normalizer: FakeReader,
+            }],
+            scorer: FakeScorer,
+            encoder: FakeEncoder {
+                state: Arc::clone(&self.ledger.state),
+            },
+            rules: Rules {
+                thresholds: Thresholds::default(),
+                versions: Versions::default(),
+                approval_topic: "approval".into(),
+            },
+            recent: Arc::clone(&self.recent),
+            asker: Arc::new(Mutex::new(asker)),
+        };
+        let settings = WorkerSettings {
+            block_max: 1 + self.random.below(12) as usize,
+            batch: BatchLimits {
+                rows_max: 5 + self.random.below(40) as usize,
+                age_max: Duration::from_millis(300),
+                ..BatchLimits::default()
+            },
+            write: WriteLimits {
+                refused_max: 1_000,
+                ..WriteLimits::default()
+            },
+            session_timeout: Duration::from_secs(6),
+            tag: self.next_tag,
+            ..WorkerSettings::default()
+        };
+        let worker = Worker::new(Equipment {
+            log,
+            ledger: Arc::new(self.ledger.clone()),
+            desk: SharedDesk(Rc::clone(&desk)),
+            outbox: FakeOutbox::new(&self.sent, self.random.fork()),
+            clock: self.clock.clone(),
+            observer: Blind,
+            judge,
+            settings,
+        });
+        self.members.push(Member {
+            worker,
+            desk,
+            id,
+            tag: self.next_tag,
+        });
+    }
+
+    /// Kills a worker where it stands. What it was just inserting never arrives, arrives, or runs on.
+    fn kill(&mut self, index: usize) {
+        let member = self.members.swap_remove(index);
+        let under_way = member.desk.borrow_mut().take_insert();
+        drop(member.worker);
+        if let Some((batch, table, rows)) = under_way {
+            if self.random.chance(50) {
+                self.ledger.leave_running(batch, table, &rows);
+            }
+        }
+        self.broker.borrow_mut().remove(member.id);
+        self.kills += 1;
+        let _ = member.tag;
+    }
+
+    fn step(&mut self, faults: bool) {
+        let pass = self.random.below(60);
+        self.clock.pass(Duration::from_millis(pass));
+        if faults {
+            let count = self.members.len() as u64;
+            match self.random.below(1_000) {
+                0..4 if count > 0 => {
+                    let index = self.random.below(count) as usize;
+                    self.kill(index);
+                }
+                4..10 if count < 3 => self.spawn(),
+                10..13 if count > 0 => {
+                    let index = self.random.below(count) as usize;
+                    self.broker.borrow_mut().evict(self.members[index].id);
+                }
+                13..15 => self.clock.pass(Duration::from_secs(7)),
+                15..17 if count > 0 => {
+                    let index = self.random.below(count) as usize;
+                    self.members[index].worker.stop();
+                }
+                _ => {}
+            }
+        }
+        if self.members.is_empty() {
+            self.spawn();
+        }
+        let index = self.random.below(self.members.len() as u64) as usize;
+        let turn = self.members[index].worker.turn();
+        if turn.expect("no fault of this world ends a worker") == Turn::Drained {
+            let member = self.members.swap_remove(index);
+            self.broker.borrow_mut().remove(member.id);
+        }
+        self.check_commits();
+    }
+
+    /// The committed position never passes what is not saved.
+    fn check_commits(&self) {
+        let broker = self.broker.borrow();
+        let state = self.ledger.state.lock().unwrap();
+        let records = &state.tables[Table::RawRecords as usize];
+        for (partition, committed) in &broker.committed {
+            let below = broker.partitions[*partition as usize].iter();
+            for record in below.take_while(|record| record.offset < committed.offset) {
+                let saved = records
+                    .iter()
+                    .any(|row| row.partition == *partition && row.offset == record.offset);
+                assert!(
+                    saved,
+                    "{} is committed and offset {} is not saved",
+                    committed.offset, record.offset
+                );
+            }
+        }
+    }
+
+    fn finished(&self) -> bool {
+        let broker = self.broker.borrow();
+        (0..PARTITIONS).all(|partition| {
+            let last = broker.partitions[partition]
+                .last()
+                .map(|record| record.offset + 1);
+            let committed = broker.committed.get(&(partition as i32));
+            last.is_none_or(|last| {
+                committed.is_some_and(|committed| committed.offset == last && committed.metadata.is_empty())
+            })
+        })
+    }
+
+    fn run(&mut self) {
+        let faulty = 300 + self.random.below(2_500);
+        for _ in 0..faulty {
+            self.step(true);
+        }
+        self.ledger.state.lock().unwrap().faults = false;
+        let mut left = 60_000;
+        while !self.finished() {
+            self.step(false);
+            left -= 1;
+            assert!(
+                left > 0,
+                "the workers stand still: {:?}",
+                self.broker.borrow().committed
+            );
+        }
+        // What still ran lands after everything; the hourly check finds it.
+        self.ledger.land_all();
+        while self.ledger.settle_copies(None).is_err() {}
+        self.check();
+    }
+
+    /// What a reader of the views sees of a table.
+    fn view(&self, table: Table) -> BTreeMap<(i32, i64, i32), Row> {
+        let state = self.ledger.state.lock().unwrap();
+        let superseded = &state.tables[Table::Superseded as usize];
+        let mut seen = BTreeMap::new();
+        for row in &state.tables[table as usize] {
+            assert_eq!(row.incarnation, 0, "no new life was begun");
+            let key = (row.partition, row.offset, row.child);
+            let hidden = superseded
+                .iter()
+                .any(|other| (other.partition, other.offset, other.child) == key && other.stamp == row.stamp);
+            if !hidden {
+                let before = seen.insert(key, row.clone());
+                assert!(
+                    before.is_none_or(|before| before.stamp == row.stamp),
+                    "{key:?} is seen twice"
+                );
+            }
+        }
+        seen
+    }
+
+    fn check(&self) {
+        let (changes, rejected) = (self.view(Table::Changes), self.view(Table::Rejected));
+        let records = self.view(Table::RawRecords);
+        let sent = self.sent.borrow();
+        let dead = |partition: i32, offset: i64, child: usize| {
+            sent.iter()
+                .filter(|message| message.kind == Kind::DeadLetter)
+                .any(|message| {
+                    let of = |name: &str| {
+                        let found = message.headers.iter().find(|(own, _)| own == name);
+                        String::from_utf8_lossy(&found.unwrap().1).into_owned()
+                    };
+                    of(header::PARTITION) == partition.to_string()
+                        && of(header::OFFSET) == offset.to_string()
+                        && of(header::CHILD) == child.to_string()
+                })
+        };
+        let (mut shown, mut said) = (BTreeSet::new(), BTreeSet::new());
+        let state = self.ledger.state.lock().unwrap();
+        let all_changes = &state.tables[Table::Changes as usize];
+        let mut rows_due = 0;
+        for (partition, stored) in (0..).zip(&self.broker.borrow().partitions) {
+            for record in stored {
+                let text = String::from_utf8(record.value.clone().unwrap_or_default()).unwrap();
+                let offset = record.offset;
+                let mut counts = [0; 3];
+                for (child, what) in text.split_whitespace().enumerate() {
+                    let at = (partition, offset, child as i32);
+                    let (row, reject) = (changes.get(&at), rejected.get(&at));
+                    match what.as_bytes()[0] {
+                        b'c' => {
+                            counts[0] += 1;
+                            rows_due += 1;
+                            let (uid, content) = what[1..].split_once(':').unwrap();
+                            let (uid, content): (u128, u128) =
+                                (uid.parse().unwrap(), content.parse().unwrap());
+                            said.insert((uid, content));
+                            let written = all_changes
+                                .iter()
+                                .find(|row| (row.partition, row.offset, row.child) == at);
+                            let written = written.unwrap_or_else(|| panic!("{at:?} is missing"));
+                            assert_eq!(
+                                (written.uid, written.content),
+                                (spread(uid).0, spread(content).0),
+                                "altered"
+                            );
+                            if row.is_some() {
+                                shown.insert((uid, content));
+                            }
+                            assert!(reject.is_none(), "{at:?} is written and rejected");
+                        }
+                        b'b' | b'r' => {
+                            counts[2] += 1;
+                            assert!(row.is_none(), "{at:?} is rejected and written");
+                            assert!(reject.is_some(), "{at:?} is missing in rejected");
+                            assert!(dead(partition, offset, child), "no dead letter of {at:?}");
+                        }
+                        _ => {
+                            counts[1] += 1;
+                            assert!(row.is_none() && reject.is_none(), "{at:?} is skipped and written");
+                        }
+                    }
+                }
+                let row = records.get(&(partition, offset, -1));
+                let row = row.unwrap_or_else(|| panic!("record {partition}/{offset} is missing"));
+                assert_eq!(row.counts, counts, "outcomes of {partition}/{offset}");
+            }
+        }
+        assert!(changes.len() <= rows_due, "rows that nothing asked for");
+        let hidden: Vec<_> = said.difference(&shown).collect();
+        assert!(hidden.is_empty(), "no row of these events is seen: {hidden:?}");
+        check_requests(&sent, &said);
+    }
+}
+
+/// Every risky change has its request, and repeats from one row are equal byte for byte.
+fn check_requests(sent: &[Outgoing], said: &BTreeSet<(u128, u128)>) {
+    let requests = || sent.iter().filter(|message| message.kind == Kind::Request);
+    let keys: BTreeSet<&[u8]> = requests().filter_map(|message| message.key.as_deref()).collect();
+    for (uid, content) in said.iter().filter(|(_, content)| is_risky(*content)) {
+        let id = request_id("tenant", spread(uid * 1_000 + content)).to_string();
+        assert!(keys.contains(id.as_bytes()), "no request of {uid}:{content}");
+    }
+    let due = said.iter().filter(|(_, content)| is_risky(*content)).count();
+    assert_eq!(keys.len(), due, "a request that nothing asked for");
+    let _: HashMap<u8, u8> = HashMap::new();
+}
+
+fn child(random: &mut Random, uid: &mut u128) -> String {
+    let old = |random: &mut Random, uid: u128| u128::from(random.next()) % uid.max(1);
+    match random.below(100) {
+        0..6 => "s".into(),
+        6..12 => "r".into(),
+        12..15 => {
+            *uid += 1;
+            format!("b{}:{}", *uid + 1_000_000, *uid % 97)
+        }
+        15..20 => {
+            *uid += 1;
+            format!("l{}:{}", *uid + 2_000_000, *uid % 97)
+        }
+        20..35 => {
+            // A redelivery, now and then the same uid with other content.
+            let again = old(random, *uid);
+            let content = if random.chance(20) { again % 89 } else { again % 97 };
+            format!("c{again}:{content}")
+        }
+        _ => {
+            *uid += 1;
+            format!("c{}:{}", *uid, *uid % 97)
+        }
+    }
+}
+
+fn run(seed: u64) {
+    let outcome = std::panic::catch_unwind(|| {
+        let mut world = World::new(seed);
+        world.run();
+        let state = world.ledger.state.lock().unwrap();
+        let rebalances = world.broker.borrow().rebalances;
+        [
+            world.kills,
+            rebalances,
+            state.lost_answers,
+            state.late_landed,
+            state.refusals,
+            state.copies.late_inserts as u32,
+        ]
+    });
+    match outcome {
+        Ok(counts) => {
+            COUNTS.with_borrow_mut(|sums| sums.iter_mut().zip(counts).for_each(|(sum, one)| *sum += one))
+        }
+        Err(panic) => {
+            eprintln!("failed with CHANGEGATE_SIMULATION_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+thread_local! {
+    static COUNTS: RefCell<[u32; 6]> = const { RefCell::new([0; 6]) };
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
+    if let Some(seed) = number("CHANGEGATE_SIMULATION_SEED") {
+        run(seed);
+        return;
+    }
+    let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(150);
+    (0..seeds).for_each(run);
+    COUNTS.with_borrow(|[kills, rebalances, lost, late, refusals, copies]| {
+        println!(
+            "{seeds} seeds: {kills} kills, {rebalances} rebalances, {lost} answers lost, {late} inserts landed late, \
+             {refusals} refusals, {copies} second copies found"
+        );
+        assert!([kills, rebalances, lost, late, refusals, copies].iter().all(|count| **count > 0), "no fault, no proof");
+    });
+}
