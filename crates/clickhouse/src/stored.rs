@@ -4,13 +4,14 @@ use changegate_approval::{Ask, StoredChange, StoredReason};
 use changegate_types::{ActorType, Decision, Digest, Keyed128, PrivilegeClass, RiskLevel, TimeMicros, Verb};
 use serde::Deserialize;
 
-/// What [`Row`] reads, in its order.
+/// What [`Row`] reads, in its order. The client cannot read tuples whose members have names.
 pub(crate) const COLUMNS: &str = "topic, incarnation, partition, offset, child, event_uid, native_uid, \
     content_hash, change_uid, tenant_uid, source, event_time, kafka_time, ingest_time, decision_time, actor_uid, \
     actor_name, actor_type_id, actor_delegated_from, account_uid, region, api_service, api_operation, \
     action_verb, privilege_class, resource_uids, resource_types, resource_names, environment, owner, \
     scope_tags, vcs_repo, vcs_change_id, vcs_head_revision, cicd_run_id, cicd_pipeline, ticket_uids, marks, \
-    uid_conflict, risk, risk_extrapolated, risk_level, stratum, reasons, decision, rules, model_hash, \
+    uid_conflict, risk, risk_extrapolated, risk_level, stratum, \
+    CAST(reasons, 'Array(Tuple(String, String, Float32))') AS reasons, decision, rules, model_hash, \
     calibration_hash, policy_hash, config_hash, program_version, approval";
 
 #[derive(clickhouse::Row, Deserialize)]

@@ -18,7 +18,7 @@ const ALL: Span<'static> = Span {
     to: i64::MAX,
 };
 
-pub fn migrations_run_twice_and_fit_the_rows(server: &Server) {
+pub(crate) fn migrations_run_twice_and_fit_the_rows(server: &Server) {
     assert_eq!(
         server.migrate("migrations").applied.len(),
         migrate::MIGRATIONS.len()
@@ -46,7 +46,7 @@ pub fn migrations_run_twice_and_fit_the_rows(server: &Server) {
     );
 }
 
-pub fn an_edited_migration_is_refused(server: &Server) {
+pub(crate) fn an_edited_migration_is_refused(server: &Server) {
     server.migrate("edited");
     let admin = server.admin("edited");
     let edit = "ALTER TABLE edited.schema_migrations UPDATE sha256 = 'other' WHERE version = 1 SETTINGS mutations_sync = 1";
@@ -61,7 +61,7 @@ pub fn an_edited_migration_is_refused(server: &Server) {
     assert!(error.to_string().contains("history must not change"), "{error}");
 }
 
-pub fn every_column_comes_back_as_it_was_written(server: &Server) {
+pub(crate) fn every_column_comes_back_as_it_was_written(server: &Server) {
     let ledger = server.ledger("columns");
     let mut block = Block::default();
     block.whole(&context(5, 9, 0), &event(), Some(75.5));
@@ -120,7 +120,7 @@ pub fn every_column_comes_back_as_it_was_written(server: &Server) {
     assert_eq!(server.ask(&admin, raw).expect("asked"), kept);
 }
 
-pub fn a_resend_adds_nothing(server: &Server) {
+pub(crate) fn a_resend_adds_nothing(server: &Server) {
     let ledger = server.ledger("resend");
     let mut block = Block::default();
     block.whole(&context(1, 4, 0), &event(), Some(1.0));
@@ -133,7 +133,7 @@ pub fn a_resend_adds_nothing(server: &Server) {
     );
 }
 
-pub fn recovery_is_told_what_is_there(server: &Server) {
+pub(crate) fn recovery_is_told_what_is_there(server: &Server) {
     let ledger = server.ledger("recovery");
     assert_eq!(ledger.tail(TOPIC, 3).expect("asked"), None);
     let mut block = Block::default();
@@ -185,7 +185,7 @@ pub fn recovery_is_told_what_is_there(server: &Server) {
     assert_eq!(ledger.running().expect("asked"), []);
 }
 
-pub fn copies_are_shown_once(server: &Server) {
+pub(crate) fn copies_are_shown_once(server: &Server) {
     let ledger = server.ledger("copies");
     // Three writes of offset 1: the smallest stamp twice (identical), and a later one.
     for (batch, stamp) in [(1, (5, 0)), (2, (5, 0)), (3, (6, 0))] {
@@ -209,7 +209,7 @@ pub fn copies_are_shown_once(server: &Server) {
     assert_eq!(ledger.known_superseded(&ALL).expect("asked"), [(1, -1), (1, 0)]);
 }
 
-pub fn gaps_and_recorded_holes(server: &Server) {
+pub(crate) fn gaps_and_recorded_holes(server: &Server) {
     let ledger = server.ledger("gaps");
     let mut outcomes = Outcomes::default();
     outcomes.skip(SkipReason::Tombstone);
@@ -239,7 +239,7 @@ pub fn gaps_and_recorded_holes(server: &Server) {
     assert_eq!(server.ask(&admin, sums).expect("asked"), "3\t3\t0\t3\t0\t0\n");
 }
 
-pub fn errors_say_what_to_do(server: &Server) {
+pub(crate) fn errors_say_what_to_do(server: &Server) {
     let ledger = server.ledger("errors");
     let refused = ledger
         .insert(&insert(Table::Changes, b"\xff\xff not a row", 1, 0))
@@ -274,10 +274,14 @@ pub fn errors_say_what_to_do(server: &Server) {
 }
 
 /// A sender that stops in the middle of its block: the kill ends it and no row is left.
-pub fn a_kill_ends_what_runs(server: &Server) {
+pub(crate) fn a_kill_ends_what_runs(server: &Server) {
     let ledger = server.ledger("resend");
     let mut block = Block::default();
-    block.change(&context(50, 77, 0), 0, &event(), Some(1.0));
+    // The server starts a statement only when it holds the first 256 KiB of it, rows included.
+    for offset in 50..1_050 {
+        block.change(&context(offset, 77, 0), 0, &event(), Some(1.0));
+    }
+    assert!(block.changes.len() > 512 * 1024);
     let statement = changegate_clickhouse::Table::Changes
         .insert_statement("resend")
         .replace(' ', "%20")
@@ -305,7 +309,7 @@ pub fn a_kill_ends_what_runs(server: &Server) {
     );
 }
 
-pub fn roles_see_what_they_may(server: &Server) {
+pub(crate) fn roles_see_what_they_may(server: &Server) {
     let ledger = server.ledger("roles");
     let mut block = Block::default();
     block.whole(&context(1, 1, 0), &event(), Some(80.0));

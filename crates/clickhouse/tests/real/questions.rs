@@ -100,7 +100,7 @@ fn load(server: &Server) {
     block.send(&ledger, 1, 0);
 }
 
-pub fn every_question_has_an_answer(server: &Server) {
+pub(crate) fn every_question_has_an_answer(server: &Server) {
     load(server);
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/questions.md");
     let questions = questions(&std::fs::read_to_string(page).expect("docs/questions.md"));

@@ -13,21 +13,21 @@ use changegate_types::{
 };
 use std::time::Duration;
 
-pub const TOPIC: &str = "changegate.raw.aws.cloudtrail.v1";
+pub(crate) const TOPIC: &str = "changegate.raw.aws.cloudtrail.v1";
 /// 2026-08-15T14:00:00Z
-pub const TIME: TimeMicros = TimeMicros(1_786_802_400_000_000);
-pub const RAW: &[u8] = br#"{"Records":[{"eventName":"DeleteTrail","requestParameters":{"name":"org"},"responseElements":null}]}"#;
-pub const CHILD: std::ops::Range<usize> = 12..RAW.len() - 2;
+pub(crate) const TIME: TimeMicros = TimeMicros(1_786_802_400_000_000);
+pub(crate) const RAW: &[u8] = br#"{"Records":[{"eventName":"DeleteTrail","requestParameters":{"name":"org"},"responseElements":null}]}"#;
+pub(crate) const CHILD: std::ops::Range<usize> = 12..RAW.len() - 2;
 
 /// Buffers of one insert each.
 #[derive(Default)]
-pub struct Block {
-    pub changes: Vec<u8>,
-    pub rejected: Vec<u8>,
-    pub raw_records: Vec<u8>,
+pub(crate) struct Block {
+    pub(crate) changes: Vec<u8>,
+    pub(crate) rejected: Vec<u8>,
+    pub(crate) raw_records: Vec<u8>,
 }
 
-pub fn context(offset: i64, batch: u64, attempt: u8) -> RecordContext<'static> {
+pub(crate) fn context(offset: i64, batch: u64, attempt: u8) -> RecordContext<'static> {
     RecordContext {
         position: Position {
             topic: TOPIC,
@@ -47,7 +47,7 @@ pub fn context(offset: i64, batch: u64, attempt: u8) -> RecordContext<'static> {
     }
 }
 
-pub fn event() -> ChangeEvent<'static> {
+pub(crate) fn event() -> ChangeEvent<'static> {
     ChangeEvent {
         event_uid: Keyed128(1),
         native_uid: "e-1",
@@ -117,7 +117,7 @@ pub fn event() -> ChangeEvent<'static> {
     }
 }
 
-pub fn score(points: f32) -> Score<'static> {
+pub(crate) fn score(points: f32) -> Score<'static> {
     Score {
         risk: RiskScore::new(points),
         extrapolated: true,
@@ -133,7 +133,7 @@ pub fn score(points: f32) -> Score<'static> {
     }
 }
 
-pub fn versions() -> Versions {
+pub(crate) fn versions() -> Versions {
     Versions {
         model_name: "base@1".to_owned(),
         model_hash: Digest([1; 32]),
@@ -145,7 +145,7 @@ pub fn versions() -> Versions {
 }
 
 impl Block {
-    pub fn change(
+    pub(crate) fn change(
         &mut self,
         record: &RecordContext<'_>,
         child: u32,
@@ -156,7 +156,7 @@ impl Block {
     }
 
     /// A change whose `event_uid` another event has too.
-    pub fn conflict(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>) {
+    pub(crate) fn conflict(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>) {
         self.change_row(record, 0, event, Some(5.0), true);
         let mut outcomes = Outcomes::default();
         outcomes.write();
@@ -200,7 +200,7 @@ impl Block {
         assert_eq!(self.changes.get(attempt), Some(&record.stamp.attempt));
     }
 
-    pub fn reject(&mut self, record: &RecordContext<'_>, child: u32) {
+    pub(crate) fn reject(&mut self, record: &RecordContext<'_>, child: u32) {
         let reject = Reject {
             code: RejectCode::NotJson,
             reason: "expected a value",
@@ -216,7 +216,7 @@ impl Block {
         RowBinary.rejected(&row, &mut self.rejected);
     }
 
-    pub fn record(&mut self, record: &RecordContext<'_>, outcomes: &Outcomes) {
+    pub(crate) fn record(&mut self, record: &RecordContext<'_>, outcomes: &Outcomes) {
         let row = RawRow {
             record,
             outcomes,
@@ -232,14 +232,14 @@ impl Block {
     }
 
     /// One record with one change.
-    pub fn whole(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>, points: Option<f32>) {
+    pub(crate) fn whole(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>, points: Option<f32>) {
         self.change(record, 0, event, points);
         let mut outcomes = Outcomes::default();
         outcomes.write();
         self.record(record, &outcomes);
     }
 
-    pub fn send(&self, ledger: &ClickHouseLedger, batch: u64, send: u32) {
+    pub(crate) fn send(&self, ledger: &ClickHouseLedger, batch: u64, send: u32) {
         for (table, rows) in [
             (Table::Changes, &self.changes),
             (Table::Rejected, &self.rejected),
@@ -254,7 +254,7 @@ impl Block {
     }
 }
 
-pub fn insert(table: Table, rows: &[u8], batch: u64, send: u32) -> Insert<'_> {
+pub(crate) fn insert(table: Table, rows: &[u8], batch: u64, send: u32) -> Insert<'_> {
     Insert {
         table,
         query_id: QueryId {

@@ -19,13 +19,13 @@ const DATABASES: [&str; 10] = [
 ];
 
 /// One server, its users and a runtime for the client.
-pub struct Server {
-    pub clickhouse: ClickHouse,
+pub(crate) struct Server {
+    pub(crate) clickhouse: ClickHouse,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let user = |name: &str, grants: fn(&str) -> Vec<String>| User {
             name: name.to_owned(),
             password: name.to_owned(),
@@ -49,29 +49,29 @@ impl Server {
         Self { clickhouse, runtime }
     }
 
-    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
 
-    pub fn client_as(&self, database: &str, user: &str, password: &str) -> LedgerClient {
+    pub(crate) fn client_as(&self, database: &str, user: &str, password: &str) -> LedgerClient {
         assert!(DATABASES.contains(&database), "name {database} in DATABASES");
         let options = Options::new(self.clickhouse.url(), database).with_user(user, password);
         LedgerClient::new(options).expect("the settings are right")
     }
 
-    pub fn admin(&self, database: &str) -> LedgerClient {
+    pub(crate) fn admin(&self, database: &str) -> LedgerClient {
         let admin = self.clickhouse.admin();
         self.client_as(database, &admin.user, &admin.password)
     }
 
     /// A migrated database and the pipeline's ledger on it, with the writer's rights.
-    pub fn ledger(&self, database: &str) -> ClickHouseLedger {
+    pub(crate) fn ledger(&self, database: &str) -> ClickHouseLedger {
         self.migrate(database);
         let client = self.client_as(database, "writer", "writer");
         ClickHouseLedger::new(client, self.runtime.handle().clone())
     }
 
-    pub fn migrate(&self, database: &str) -> migrate::Report {
+    pub(crate) fn migrate(&self, database: &str) -> migrate::Report {
         let admin = self.admin(database);
         self.wait(migrate::run(
             &admin,
@@ -83,7 +83,11 @@ impl Server {
     }
 
     /// The answer as tab-separated text.
-    pub fn ask(&self, client: &LedgerClient, sql: &str) -> Result<String, changegate_clickhouse::Error> {
+    pub(crate) fn ask(
+        &self,
+        client: &LedgerClient,
+        sql: &str,
+    ) -> Result<String, changegate_clickhouse::Error> {
         let mut out = Vec::new();
         self.wait(client.copy(sql, "TSV", &mut out))?;
         Ok(String::from_utf8(out).expect("text"))
