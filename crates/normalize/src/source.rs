@@ -2,6 +2,7 @@
 
 mod aws_cloudtrail;
 mod cdevents;
+mod gcp_audit;
 mod github_audit;
 mod github_webhook;
 mod gitlab_audit;
@@ -41,7 +42,7 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 9] = [
+static SOURCES: [&dyn Source; 10] = [
     &aws_cloudtrail::CloudTrail,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
@@ -51,6 +52,7 @@ static SOURCES: [&dyn Source; 9] = [
     &okta_system::OktaSystem,
     &jira_webhook::JiraWebhook,
     &cdevents::CdEvents,
+    &gcp_audit::GcpAudit,
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {

@@ -72,6 +72,14 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         [35, 35, 35, 35, 35],
     ),
     ("cdevents/conformance.jsonl", "cdevents", [48, 6, 48, 48, 48]),
+    (
+        "gcp-audit/cloud_custodian.jsonl",
+        "gcp.audit",
+        [46, 46, 46, 46, 46],
+    ),
+    ("gcp-audit/plaso.jsonl", "gcp.audit", [9, 9, 9, 9, 9]),
+    ("gcp-audit/google_cloudevents.jsonl", "gcp.audit", [3, 3, 3, 3, 3]),
+    ("panther/gcp_audit.jsonl", "gcp.audit", [48, 40, 45, 44, 36]),
 ];
 
 fn folder() -> PathBuf {

@@ -3,7 +3,7 @@
 //! Fields: `audit.k8s.io/v1` (`staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`). The cluster is not among
 //! them: it comes from the topic's settings, from a shipper's field, or from the log group of EKS.
 
-mod classify;
+pub(super) mod classify;
 
 use changegate_json::{Kind, Value};
 use changegate_types::{

@@ -11,7 +11,7 @@ fn is_review(resource: &str) -> bool {
         )
 }
 
-pub(super) fn verb(operation: &str, resource: &str, subresource: &str) -> Verb {
+pub(crate) fn verb(operation: &str, resource: &str, subresource: &str) -> Verb {
     match (operation, subresource) {
         ("", _) => Verb::Unknown,
         // A shell or a tunnel, whichever method opened it.
@@ -31,7 +31,7 @@ pub(super) fn verb(operation: &str, resource: &str, subresource: &str) -> Verb {
     }
 }
 
-pub(super) fn class(resource: &str, verb: Verb) -> Class {
+pub(crate) fn class(resource: &str, verb: Verb) -> Class {
     match resource {
         _ if verb == Verb::Read => Class::ApiActivity,
         "rolebindings" | "clusterrolebindings" => Class::UserAccess,
@@ -41,7 +41,7 @@ pub(super) fn class(resource: &str, verb: Verb) -> Class {
 }
 
 /// Version 1 of the table; raise `PrivilegeClass::VERSION` with it. `service` is resource, group and subresource.
-pub(super) fn privilege_class(service: &str, resource: &str, subresource: &str) -> PrivilegeClass {
+pub(crate) fn privilege_class(service: &str, resource: &str, subresource: &str) -> PrivilegeClass {
     let group = |name: &str| service.split('/').next().unwrap_or_default().ends_with(name);
     match resource {
         "roles"
