@@ -4,7 +4,7 @@ use changegate_types::{Digest, Keyed128, TimeMicros};
 
 use crate::ledger::{BatchId, Operation, Table};
 use crate::outgoing::Outgoing;
-use crate::recent::Place;
+use crate::recent::{Fresh, Place};
 use crate::rows::Outcomes;
 
 /// When a batch is closed. Whatever comes first.
@@ -179,6 +179,8 @@ pub struct Batch {
     pub replays: Vec<Place>,
     /// Children of them that become rows with this batch.
     pub replayed: Vec<Place>,
+    /// Events that it holds the first row of.
+    pub fresh: Fresh,
     /// What is to be sent once the rows are in.
     pub outgoing: Vec<Outgoing>,
     /// Changes that ask, remembered once the requests are durable.
@@ -304,6 +306,7 @@ impl Batch {
         self.covers.clear();
         self.replays.clear();
         self.replayed.clear();
+        self.fresh.clear();
         self.outgoing.clear();
         self.asked.clear();
         self.withdrawn.clear();

@@ -15,7 +15,7 @@ use crate::clock::Now;
 use crate::ledger::{Operation, Stamp, Table};
 use crate::outgoing::{Kind, Outgoing, Stage, dead_letter};
 use crate::part::Part;
-use crate::recent::{Place, PlaceRef, Recent};
+use crate::recent::{Fresh, Place, PlaceRef, Recent};
 use crate::replay::Replay;
 use crate::rows::{ChangeRow, Encoder, Outcomes, RawRow, RecordContext, RejectedRow, SupersededRow, Why};
 
@@ -121,6 +121,8 @@ pub struct BlockContext<'c> {
     pub refused: &'c Refusals,
     /// Children of replayed records in the batch that is being written.
     pub under_way: &'c [Place],
+    /// Originals in the batch that is being written.
+    pub fresh_under_way: &'c Fresh,
     /// The moment.
     pub now: Now,
 }
@@ -418,7 +420,13 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     }
                     None => place,
                 };
-                let seen = self.recent.see(event.event_uid, event.content_hash, place);
+                let seen = self.recent.see_fresh(
+                    event.event_uid,
+                    event.content_hash,
+                    place,
+                    context.fresh_under_way,
+                    &mut batch.fresh,
+                );
                 let slot = if seen.copy_of.is_some() {
                     NONE
                 } else {

@@ -30,7 +30,9 @@ pub struct Seen {
 
 /// Ids of the last events, shared by all workers of a process and part of the snapshot.
 ///
-/// Holds originals only. A copy never enters: were it to stand for its original, the original, computed again after a
+/// Holds originals only, and only those whose rows are durable: those of a batch under way wait in its [`Fresh`]. Were
+/// a row called a copy of one that a crash takes back, and that one later a copy of the first by another process,
+/// readers would see neither. A copy never enters: were it to stand for its original, the original, computed again after a
 /// crash, would become a copy of its own copy, and readers would see neither.
 ///
 /// Bounded by generations: each shard keeps at most two maps of `capacity / SHARDS / 2` entries and drops the older one
@@ -43,6 +45,17 @@ pub struct Recent {
 }
 
 const SHARDS: usize = 64;
+
+/// Originals of one batch, not durable yet.
+#[derive(Debug, Default)]
+pub struct Fresh(Map);
+
+impl Fresh {
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -134,22 +147,67 @@ impl Recent {
         self.look(uid, content, place, false)
     }
 
+    /// The same for an event whose row is yet to be written: it is remembered in `fresh`, and by [`Recent::keep`] once it
+    /// is durable. `under_way` holds the originals of the batch before, which is durable before `fresh` is written.
+    pub fn see_fresh(
+        &self,
+        uid: EventUid,
+        content: ContentHash,
+        place: PlaceRef,
+        under_way: &Fresh,
+        fresh: &mut Fresh,
+    ) -> Seen {
+        let mut look = |key: Keyed128| {
+            let shard = self.shard(key);
+            let durable = shard
+                .now
+                .get(&key.0)
+                .or_else(|| shard.before.get(&key.0))
+                .copied();
+            drop(shard);
+            let found = durable.or_else(|| under_way.0.get(&key.0).copied());
+            let found = found.or_else(|| fresh.0.get(&key.0).copied());
+            if found.is_none() {
+                fresh.0.insert(key.0, Entry::new(content, place));
+            }
+            found
+        };
+        self.judge(&mut look, uid, content, place)
+    }
+
+    /// The batch is durable: its originals count from now on.
+    pub fn keep(&self, fresh: &mut Fresh) {
+        for (key, entry) in fresh.0.drain() {
+            let mut shard = self.shard(Keyed128(key));
+            if !shard.now.contains_key(&key) && !shard.before.contains_key(&key) {
+                shard.keep(key, entry, self.per_generation);
+            }
+        }
+    }
+
     fn look(&self, uid: EventUid, content: ContentHash, place: PlaceRef, keep: bool) -> Seen {
-        let first = self.look_or_keep(uid, content, place, keep);
-        match first {
+        let mut look = |key: Keyed128| self.look_or_keep(key, content, place, keep);
+        self.judge(&mut look, uid, content, place)
+    }
+
+    fn judge(
+        &self,
+        look: &mut impl FnMut(Keyed128) -> Option<Entry>,
+        uid: EventUid,
+        content: ContentHash,
+        place: PlaceRef,
+    ) -> Seen {
+        match look(uid) {
             None => Seen::default(),
             Some(entry) if entry.content == content => Seen {
                 copy_of: self.other_place(&entry, place),
                 conflict: false,
             },
             // The uid holds other content: this content has a key of its own.
-            Some(_) => {
-                let second = self.look_or_keep(pair(uid, content), content, place, keep);
-                Seen {
-                    copy_of: second.and_then(|entry| self.other_place(&entry, place)),
-                    conflict: true,
-                }
-            }
+            Some(_) => Seen {
+                copy_of: look(pair(uid, content)).and_then(|entry| self.other_place(&entry, place)),
+                conflict: true,
+            },
         }
     }
 
@@ -164,18 +222,9 @@ impl Recent {
         if let Some(entry) = shard.now.get(&key.0).or_else(|| shard.before.get(&key.0)) {
             return Some(*entry);
         }
-        if !keep {
-            return None;
+        if keep {
+            shard.keep(key.0, Entry::new(content, place), self.per_generation);
         }
-        let entry = Entry {
-            content,
-            offset: place.offset,
-            topic: place.topic,
-            incarnation: place.incarnation,
-            partition: place.partition,
-            child: place.child,
-        };
-        shard.keep(key.0, entry, self.per_generation);
         None
     }
 
@@ -278,6 +327,17 @@ impl Shard {
 }
 
 impl Entry {
+    fn new(content: ContentHash, place: PlaceRef) -> Self {
+        Self {
+            content,
+            offset: place.offset,
+            topic: place.topic,
+            incarnation: place.incarnation,
+            partition: place.partition,
+            child: place.child,
+        }
+    }
+
     fn save(&self, key: u128, out: &mut Vec<u8>) {
         out.extend_from_slice(&key.to_le_bytes());
         out.extend_from_slice(&self.content.0.to_le_bytes());

@@ -18,7 +18,7 @@ use crate::observe::{Observer, TickStats};
 use crate::outgoing::{Kind, Outbox};
 use crate::part::Part;
 use crate::ports::Ports;
-use crate::recent::Place;
+use crate::recent::{Fresh, Place};
 use crate::worker::{Group, Worker};
 use crate::write::{Next, Refused, WriteJob};
 
@@ -99,6 +99,11 @@ impl Tick {
     /// Children of replayed records in the batch under way.
     pub(crate) fn replayed(&self) -> &[Place] {
         &self.batch.replayed
+    }
+
+    /// Originals in the batch under way.
+    pub(crate) fn fresh(&self) -> &Fresh {
+        &self.batch.fresh
     }
 
     /// Drops everything. A question under way is left to end; its answer no longer matters.
@@ -453,7 +458,11 @@ impl<P: Ports> Worker<P> {
             .collect();
         let incarnation = part.incarnation;
         let Self {
-            log, ledger, judge, ..
+            log,
+            ledger,
+            judge,
+            tick,
+            ..
         } = self;
         let mut failed = None;
         let held = log.fetch(&name, offset, &mut |record| {
@@ -485,6 +494,7 @@ impl<P: Ports> Worker<P> {
                 replays: &replays,
                 refused: &refused,
                 under_way: &[],
+                fresh_under_way: tick.fresh(),
                 now,
             };
             if judge.block(&arena, &block, &context, parts, batch).is_err() {
@@ -567,6 +577,7 @@ impl<P: Ports> Worker<P> {
                 .iter()
                 .for_each(|asked| asker.durable(asked.change_uid));
         }
+        self.judge.recent.keep(&mut batch.fresh);
         let count = |kind| {
             batch
                 .outgoing

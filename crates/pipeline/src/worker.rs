@@ -542,6 +542,7 @@ impl<P: Ports> Worker<P> {
                         replays: &replays,
                         refused: &Refusals::new(),
                         under_way: tick.replayed(),
+                        fresh_under_way: tick.fresh(),
                         now,
                     };
                     judge
