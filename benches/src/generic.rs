@@ -40,12 +40,25 @@ pub fn cloudtrail(bytes: &[u8]) -> serde_json::Result<Columns> {
         Some("AWSService") => (text(&identity["invokedBy"]), text(&identity["invokedBy"])),
         _ => (arn.clone(), text(&identity["userName"])),
     };
-    let mut resource_uids: Vec<String> =
-        record["resources"].as_array().into_iter().flatten().map(|item| text(&item["ARN"])).collect();
+    let mut resource_uids: Vec<String> = record["resources"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|item| text(&item["ARN"]))
+        .collect();
     if resource_uids.is_empty()
         && let Some(request) = record["requestParameters"].as_object()
     {
-        for name in ["roleName", "userName", "bucketName", "functionName", "instanceId", "groupId", "keyId", "name"] {
+        for name in [
+            "roleName",
+            "userName",
+            "bucketName",
+            "functionName",
+            "instanceId",
+            "groupId",
+            "keyId",
+            "name",
+        ] {
             if let Some(value) = request.get(name) {
                 resource_uids.push(text(value));
                 break;
@@ -77,5 +90,9 @@ pub fn cloudtrail(bytes: &[u8]) -> serde_json::Result<Columns> {
         ("event_type", text(&record["eventType"])),
     ];
     let event_time = changegate_types::TimeMicros::default().0 + text(&record["eventTime"]).len() as i64;
-    Ok(Columns { texts, resource_uids, event_time })
+    Ok(Columns {
+        texts,
+        resource_uids,
+        event_time,
+    })
 }

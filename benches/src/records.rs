@@ -8,10 +8,40 @@ pub fn cloudtrail(count: usize) -> Vec<Vec<u8>> {
 fn one(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (service, operation, request) = match number % 4 {
-        0 => ("ec2.amazonaws.com", "AuthorizeSecurityGroupIngress", format!(r#"{{"groupId":"sg-{mixed:017x}","ipPermissions":{{"items":[{{"ipProtocol":"tcp","fromPort":443,"toPort":443,"groups":{{}},"ipRanges":{{"items":[{{"cidrIp":"10.{}.0.0/16","description":"from the shop"}}]}},"ipv6Ranges":{{}},"prefixListIds":{{}}}}]}}}}"#, number % 200)),
-        1 => ("s3.amazonaws.com", "PutBucketTagging", format!(r#"{{"tagging":"","bucketName":"shop-{:05}","Tagging":{{"xmlns":"http://s3.amazonaws.com/doc/2006-03-01/","TagSet":{{"Tag":[{{"Key":"team","Value":"shop"}},{{"Key":"ticket","Value":"SHOP-{}"}}]}}}},"Host":"s3.eu-west-1.amazonaws.com"}}"#, number % 900, number % 5000)),
-        2 => ("iam.amazonaws.com", "AttachRolePolicy", format!(r#"{{"roleName":"shop-worker-{}","policyArn":"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"}}"#, number % 70)),
-        _ => ("lambda.amazonaws.com", "UpdateFunctionConfiguration20150331v2", format!(r#"{{"functionName":"shop-resize-{}","memorySize":512,"timeout":30,"handler":"main.handler","description":"resizes pictures for SHOP-{}"}}"#, number % 40, number % 5000)),
+        0 => (
+            "ec2.amazonaws.com",
+            "AuthorizeSecurityGroupIngress",
+            format!(
+                r#"{{"groupId":"sg-{mixed:017x}","ipPermissions":{{"items":[{{"ipProtocol":"tcp","fromPort":443,"toPort":443,"groups":{{}},"ipRanges":{{"items":[{{"cidrIp":"10.{}.0.0/16","description":"from the shop"}}]}},"ipv6Ranges":{{}},"prefixListIds":{{}}}}]}}}}"#,
+                number % 200
+            ),
+        ),
+        1 => (
+            "s3.amazonaws.com",
+            "PutBucketTagging",
+            format!(
+                r#"{{"tagging":"","bucketName":"shop-{:05}","Tagging":{{"xmlns":"http://s3.amazonaws.com/doc/2006-03-01/","TagSet":{{"Tag":[{{"Key":"team","Value":"shop"}},{{"Key":"ticket","Value":"SHOP-{}"}}]}}}},"Host":"s3.eu-west-1.amazonaws.com"}}"#,
+                number % 900,
+                number % 5000
+            ),
+        ),
+        2 => (
+            "iam.amazonaws.com",
+            "AttachRolePolicy",
+            format!(
+                r#"{{"roleName":"shop-worker-{}","policyArn":"arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"}}"#,
+                number % 70
+            ),
+        ),
+        _ => (
+            "lambda.amazonaws.com",
+            "UpdateFunctionConfiguration20150331v2",
+            format!(
+                r#"{{"functionName":"shop-resize-{}","memorySize":512,"timeout":30,"handler":"main.handler","description":"resizes pictures for SHOP-{}"}}"#,
+                number % 40,
+                number % 5000
+            ),
+        ),
     };
     format!(
         r#"{{"eventVersion":"1.09","userIdentity":{{"type":"AssumedRole","principalId":"AROA{mixed:016X}:deploy-{number}","arn":"arn:aws:sts::111122223333:assumed-role/shop-deployer-{role}/deploy-{number}","accountId":"111122223333","accessKeyId":"ASIA{mixed:016X}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROA{mixed:016X}","arn":"arn:aws:iam::111122223333:role/shop-deployer-{role}","accountId":"111122223333","userName":"shop-deployer-{role}"}},"webIdFederationData":{{}},"attributes":{{"creationDate":"2026-03-04T05:00:00Z","mfaAuthenticated":"false"}}}}}},"eventTime":"2026-03-04T05:{minute:02}:{second:02}Z","eventSource":"{service}","eventName":"{operation}","awsRegion":"eu-west-1","sourceIPAddress":"203.0.113.{host}","userAgent":"APN/1.0 HashiCorp/1.0 Terraform/1.9.5 (+https://www.terraform.io) terraform-provider-aws/5.70.0 (+https://registry.terraform.io/providers/hashicorp/aws) aws-sdk-go-v2/1.32.2 os/linux lang/go","requestParameters":{request},"responseElements":{{"requestId":"{mixed:08x}-aaaa-bbbb-cccc-{number:012x}","_return":true}},"requestID":"{mixed:08x}-aaaa-bbbb-cccc-{number:012x}","eventID":"{mixed:08x}-dddd-eeee-ffff-{number:012x}","readOnly":false,"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{service}"}}}}"#,

@@ -35,6 +35,36 @@ pub(crate) enum Command {
     ///
     /// Example: changegate config show --redacted
     Config(Config),
+    /// Everything on this machine: engines, tables, topics, the stream, until Ctrl-C.
+    ///
+    /// Example: changegate up
+    Up,
+    /// The stream against configured Kafka and ClickHouse, until SIGTERM.
+    ///
+    /// Example: changegate --config /etc/changegate/changegate.toml serve
+    Serve,
+    /// Bring the database to this version. Safe to repeat.
+    ///
+    /// Example: changegate migrate --dry-run
+    Migrate {
+        /// Print the statements instead.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Create the topics that are missing.
+    ///
+    /// Example: changegate topics
+    Topics,
+    /// Ask the ledger in SQL, as the reader.
+    ///
+    /// Example: changegate sql "SELECT count() FROM changegate.v_changes" --format CSVWithNames
+    Sql {
+        /// The question.
+        question: String,
+        /// Any format that ClickHouse knows.
+        #[arg(long, default_value = "PrettyCompactMonoBlock")]
+        format: String,
+    },
     /// A made-up organisation through real engines on this machine, from Kafka to the ten riskiest changes.
     ///
     /// Example: changegate demo

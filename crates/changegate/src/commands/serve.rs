@@ -1,0 +1,183 @@
+//! The stream against configured engines (`serve`), or with engines of its own (`up`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use changegate_clickhouse::migrate;
+use changegate_config::{LogFormat, Settings};
+use changegate_kafka::Admin;
+use changegate_telemetry::{
+    Health, LogSettings, LogTarget, Metrics, Tasks, TelemetryGuard, TraceSettings, init, router,
+    shutdown_on_signals, spawn_upkeep,
+};
+use tokio::runtime::Runtime;
+
+use super::Answer;
+use crate::local::Local;
+use crate::{setup, stream};
+
+/// SIGTERM gives everything this long to end.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
+    let format = match settings.telemetry.log_format {
+        LogFormat::Auto => changegate_telemetry::LogFormat::Auto,
+        LogFormat::Json => changegate_telemetry::LogFormat::Json,
+        LogFormat::Text => changegate_telemetry::LogFormat::Text,
+    };
+    let traces = if settings.telemetry.traces {
+        TraceSettings::from_env(std::env::vars(), &settings.telemetry.service_name)?
+    } else {
+        None
+    };
+    let wanted = LogSettings {
+        format,
+        target: LogTarget::Stdout,
+        level: settings.telemetry.log_level.clone(),
+        traces,
+    };
+    Ok(init(&wanted, std::env::vars())?)
+}
+
+/// Brings the database to this version.
+pub(crate) fn migrate(config: Option<&Path>, dry_run: bool) -> Answer {
+    let settings = setup::settings(config)?;
+    let form = form(&settings);
+    if dry_run {
+        print!("{}", migrate::dry_run(&settings.clickhouse.database, &form));
+        return Ok(true);
+    }
+    let client = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
+    let report = runtime()?.block_on(migrate::run(&client, &form, stream::now(), "changegate migrate"))?;
+    println!(
+        "{} migrations ran now, {} had run before",
+        report.applied.len(),
+        report.present
+    );
+    Ok(true)
+}
+
+fn form(settings: &Settings) -> migrate::Form {
+    match &settings.clickhouse.cluster {
+        Some(cluster) => migrate::Form::Cluster { name: cluster.clone() },
+        None => migrate::Form::Single,
+    }
+}
+
+/// Creates the topics that are missing.
+pub(crate) fn topics(config: Option<&Path>) -> Answer {
+    let settings = setup::settings(config)?;
+    let admin = Admin::new(&stream::kafka(&settings))?;
+    let created = runtime()?.block_on(admin.create(&stream::topics(&settings)))?;
+    println!(
+        "{} topics created{}",
+        created.len(),
+        created
+            .iter()
+            .map(|name| format!("\n  {name}"))
+            .collect::<String>()
+    );
+    Ok(true)
+}
+
+/// Asks the ledger in SQL.
+pub(crate) fn sql(config: Option<&Path>, question: &str, format: &str) -> Answer {
+    let settings = setup::settings(config)?;
+    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
+    runtime()?.block_on(reader.copy(question, format, &mut std::io::stdout()))?;
+    Ok(true)
+}
+
+/// Runs all stages against configured engines until it is told to stop.
+pub(crate) fn serve(config: Option<&Path>) -> Answer {
+    let settings = setup::settings(config)?;
+    settings.require_for_serve()?;
+    let runtime = runtime()?;
+    let entered = runtime.enter();
+    let guard = logs(&settings)?;
+    drop(entered);
+    let done = until_stopped(&settings, &runtime, None);
+    guard.shutdown();
+    done
+}
+
+/// Starts the engines that are not configured, prepares them, and runs all stages until Ctrl-C.
+pub(crate) fn up(config: Option<&Path>) -> Answer {
+    let mut settings = setup::settings(config)?;
+    let runtime = runtime()?;
+    let entered = runtime.enter();
+    let guard = logs(&settings)?;
+    drop(entered);
+    std::fs::create_dir_all(&settings.engines.data_dir)
+        .with_context(|| format!("creating {}", settings.engines.data_dir.display()))?;
+    let engines = Local::start(&mut settings, None)?;
+    let admin = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
+    runtime.block_on(migrate::run(
+        &admin,
+        &form(&settings),
+        stream::now(),
+        "changegate up",
+    ))?;
+    runtime.block_on(Admin::new(&stream::kafka(&settings))?.create(&stream::topics(&settings)))?;
+    println!("Kafka       {}", settings.kafka.bootstrap);
+    println!(
+        "ClickHouse  {} (database {})",
+        settings.clickhouse.url, settings.clickhouse.database
+    );
+    if let Some(address) = settings.http.listen {
+        println!("Probes      http://{address}/healthz /readyz /metrics");
+    }
+    println!("Data        {}", settings.engines.data_dir.display());
+    println!("Ctrl-C ends all of it.");
+    let done = until_stopped(&settings, &runtime, Some(&engines));
+    guard.shutdown();
+    done
+}
+
+fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>) -> Answer {
+    let model = setup::model(settings, None)?;
+    let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
+    let entered = runtime.enter();
+    shutdown_on_signals(&tasks).context("listening for signals")?;
+    spawn_upkeep(&tasks, &metrics);
+    drop(entered);
+    if let Some(address) = settings.http.listen {
+        let routes = router(&tasks, &health, &metrics);
+        runtime
+            .block_on(changegate_telemetry::serve(&tasks, address, routes))
+            .context("opening http.listen")?;
+    }
+    stream::start(settings, &model, runtime.handle(), &tasks, &metrics, &health)?;
+    let shutdown = tasks.shutdown().clone();
+    runtime.block_on(async {
+        let mut watch = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = shutdown.wait() => break,
+                _ = watch.tick() => {}
+            }
+            let crashed = engines.and_then(|engines| {
+                engines
+                    .clickhouse
+                    .check()
+                    .and_then(|()| engines.kafka.check())
+                    .err()
+            });
+            if let Some(error) = crashed {
+                tracing::error!(%error, "an engine ended");
+                shutdown.request("an engine ended");
+            }
+        }
+    });
+    let stopped = runtime.block_on(tasks.stop(STOP_WITHIN));
+    Ok(stopped.is_clean())
+}
