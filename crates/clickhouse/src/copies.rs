@@ -16,8 +16,8 @@ use crate::error::Error;
 /// Offsets that one question looks at: bounds the server's memory, whatever the ledger holds.
 const WINDOW: i64 = 2_000_000;
 
-/// One copy: `(offset, child, batch_id, attempt, smallest batch_id, its attempt, kafka_time, identical)`.
-type Copy = (i64, i32, u64, u8, u64, u8, i64, u8);
+/// One copy, `now` by the server's clock: `(offset, child, batch_id, attempt, smallest batch_id, its attempt, kafka_time, now)`.
+type Copy = (i64, i32, u64, u8, u64, u8, i64, i64);
 
 impl LedgerClient {
     /// Puts into `superseded` what is missing there. Safe to repeat.
@@ -83,7 +83,7 @@ impl LedgerClient {
                 RowBinary.superseded(&superseded(span, copy), &mut rows);
             }
             self.insert_plain(Table::Superseded, &rows).await?;
-            let identical = found.iter().filter(|(.., identical)| *identical == 1).count() as u64;
+            let identical = found.iter().filter(|copy| is_identical(copy)).count() as u64;
             copies.identical += identical;
             copies.late_inserts += found.len() as u64 - identical;
         }
@@ -100,7 +100,7 @@ impl LedgerClient {
         const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
             AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
         let sql = format!(
-            "SELECT offset, child_no, stamp.1, stamp.2, stamps[1].1, stamps[1].2, kafka, same FROM ( \
+            "SELECT offset, child_no, stamp.1, stamp.2, stamps[1].1, stamps[1].2, kafka, toUnixTimestamp64Micro(now64(6)) FROM ( \
              SELECT offset, {child} AS child_no, arraySort(groupArray((batch_id, attempt))) AS stamps, \
              toUnixTimestamp64Micro(max(kafka_time)) AS kafka, \
              arrayDistinct(arrayPopFront(stamps)) AS rest \
@@ -132,8 +132,13 @@ impl LedgerClient {
     }
 }
 
+/// Equal in batch and attempt to the row that stays: the row itself, to be shown once.
+fn is_identical(&(_, _, batch, attempt, of_batch, of_attempt, ..): &Copy) -> bool {
+    (batch, attempt) == (of_batch, of_attempt)
+}
+
 fn superseded<'a>(span: &Span<'a>, copy: &Copy) -> SupersededRow<'a> {
-    let &(offset, child, batch, attempt, of_batch, of_attempt, kafka_time, identical) = copy;
+    let &(offset, child, batch, attempt, of_batch, of_attempt, kafka_time, now) = copy;
     let Span {
         topic,
         incarnation,
@@ -153,7 +158,7 @@ fn superseded<'a>(span: &Span<'a>, copy: &Copy) -> SupersededRow<'a> {
             batch: BatchId(batch),
             attempt,
         },
-        why: if identical == 1 {
+        why: if is_identical(copy) {
             Why::Identical
         } else {
             Why::LateInsert
@@ -165,7 +170,6 @@ fn superseded<'a>(span: &Span<'a>, copy: &Copy) -> SupersededRow<'a> {
             attempt: of_attempt,
         },
         kafka_time: TimeMicros(kafka_time),
-        // The check is not told the time; the row says when its record came.
-        noted_time: TimeMicros(kafka_time),
+        noted_time: TimeMicros(now),
     }
 }

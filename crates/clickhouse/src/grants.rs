@@ -73,9 +73,44 @@ pub fn auditor_raw(database: &str) -> Vec<String> {
     ]
 }
 
+/// The roles and their grants as SQL for a real server; users and passwords are the administrator's.
+pub fn script(database: &str) -> String {
+    let mut script = String::new();
+    for (role, grants) in [
+        ("changegate_writer", writer(database)),
+        ("changegate_reader", reader(database)),
+        ("auditor_raw", auditor_raw(database)),
+    ] {
+        script.push_str(&format!("CREATE ROLE IF NOT EXISTS {role};\n"));
+        for grant in grants {
+            script.push_str(&format!("{grant} TO {role};\n"));
+        }
+    }
+    script.push_str(
+        "-- A sender that hangs is given up after 5 s; only in the writer's profile has this setting an effect.\n\
+         CREATE SETTINGS PROFILE IF NOT EXISTS changegate_writer SETTINGS http_receive_timeout = 5 TO changegate_writer;\n",
+    );
+    script
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_real_server_gets_every_grant_for_a_role() {
+        let script = script("cg");
+        let grants = writer("cg").len() + reader("cg").len() + auditor_raw("cg").len();
+        assert_eq!(script.matches("\nGRANT ").count(), grants);
+        assert!(
+            script.contains("GRANT INSERT ON cg.raw_records TO changegate_writer;"),
+            "{script}"
+        );
+        assert!(
+            !script.contains("ALTER") && !script.contains("DELETE"),
+            "{script}"
+        );
+    }
 
     #[test]
     fn only_the_auditor_reads_bytes() {
@@ -84,7 +119,10 @@ mod tests {
             .chain(&reader("cg"))
             .filter(|grant| grant.contains("raw_records") || grant.contains("rejected"))
         {
-            assert!(!grant.contains("`raw`") && !grant.contains("`bytes`"), "{grant}");
+            assert!(
+                !grant.contains("`raw`") && !grant.contains("`bytes`") && !grant.contains("`key`"),
+                "{grant}"
+            );
         }
         assert!(reader("cg").iter().all(|grant| !grant.contains("INSERT")));
     }

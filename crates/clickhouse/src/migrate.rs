@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::client::LedgerClient;
 use crate::columns::quoted;
 use crate::error::Error;
+use crate::grants;
 
 pub use render::{Form, statements};
 
@@ -116,7 +117,7 @@ pub enum MigrateError {
 /// A lock left by a process that died is taken over after this long; every statement is safe to repeat.
 const LOCK_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// Everything that `run` would send, as text for a person: placeholders filled in, numbered.
+/// Everything that `run` would send, as text for a person: placeholders filled in, numbered; then the grants.
 pub fn dry_run(database: &str, form: &Form) -> String {
     let mut text = String::new();
     for migration in MIGRATIONS {
@@ -131,6 +132,10 @@ pub fn dry_run(database: &str, form: &Form) -> String {
             let _ = writeln!(text, "{statement};\n");
         }
     }
+    text.push_str(
+        "-- Roles and grants, for the administrator to run once; `changegate migrate` does not run them.\n",
+    );
+    text.push_str(&grants::script(database));
     text
 }
 
