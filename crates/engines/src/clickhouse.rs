@@ -266,12 +266,7 @@ impl Plan {
         })?;
         write_private(&self.file("config.xml"), &config)?;
         let embedded = matches!(self.program, Program::Library(_));
-        let users = files::users(
-            &self.admin,
-            &self.options.users,
-            &self.options.settings,
-            embedded,
-        )?;
+        let users = files::users(&self.admin, &self.options.users, &self.options.settings, embedded)?;
         write_private(&self.file("users.xml"), &users)
     }
 

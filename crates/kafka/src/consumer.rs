@@ -176,16 +176,21 @@ impl Log for Consumer {
             .committed_offsets(asked, QUESTION)
             .map_err(|error| log_error(&error))?;
         let found = partitions.iter().map(|partition| {
-            let element = answer.find_partition(&partition.topic, partition.partition)?;
-            let Offset::Offset(offset) = element.offset() else {
-                return None;
+            let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
+                return Ok(None);
             };
-            Some(Committed {
+            // The answer as a whole is fine even where one partition's is not: that is no "never committed", which
+            // would hide an open fence from the recovery.
+            element.error().map_err(|error| log_error(&error))?;
+            let Offset::Offset(offset) = element.offset() else {
+                return Ok(None);
+            };
+            Ok(Some(Committed {
                 offset,
                 metadata: element.metadata().to_owned(),
-            })
+            }))
         });
-        Ok(found.collect())
+        found.collect()
     }
 
     fn watermarks(&self, partition: &TopicPartition) -> Result<Range, LogError> {

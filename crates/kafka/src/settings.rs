@@ -38,7 +38,7 @@ pub struct Error {
     pub what: String,
     /// Why it was not.
     #[source]
-    pub source: rdkafka::error::KafkaError,
+    pub source: Box<rdkafka::error::KafkaError>,
 }
 
 /// Rows and queues between broker and worker, in KiB: bounds memory however slow the ledger is.
@@ -49,7 +49,7 @@ impl Settings {
         Error {
             bootstrap: self.bootstrap.clone(),
             what: what.into(),
-            source,
+            source: Box::new(source),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The sources. Adding one is a module, its fixtures and a line in [`SOURCES`] (`docs/adding-a-source.md`).
 
 mod aws_cloudtrail;
+mod azure_activity;
+mod azure_entra;
 mod cdevents;
 mod gcp_audit;
 mod github_audit;
@@ -42,7 +44,7 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 10] = [
+static SOURCES: [&dyn Source; 12] = [
     &aws_cloudtrail::CloudTrail,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
@@ -53,6 +55,8 @@ static SOURCES: [&dyn Source; 10] = [
     &jira_webhook::JiraWebhook,
     &cdevents::CdEvents,
     &gcp_audit::GcpAudit,
+    &azure_activity::AzureActivity,
+    &azure_entra::AzureEntra,
 ];
 
 pub(crate) fn by_name(name: &str) -> Option<&'static dyn Source> {

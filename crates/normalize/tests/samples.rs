@@ -80,6 +80,22 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     ("gcp-audit/plaso.jsonl", "gcp.audit", [9, 9, 9, 9, 9]),
     ("gcp-audit/google_cloudevents.jsonl", "gcp.audit", [3, 3, 3, 3, 3]),
     ("panther/gcp_audit.jsonl", "gcp.audit", [48, 40, 45, 44, 36]),
+    (
+        "azure-activity/otel_diagnostic_export.jsonl",
+        "azure.activity",
+        [1, 1, 1, 1, 1],
+    ),
+    (
+        "azure-activity/plaso_sdk_snake_case.jsonl",
+        "azure.activity",
+        [4, 4, 4, 4, 4],
+    ),
+    (
+        "panther/azure_activity.jsonl",
+        "azure.activity",
+        [50, 11, 50, 50, 41],
+    ),
+    ("panther/entra_audit.jsonl", "azure.entra", [9, 9, 9, 8, 9]),
 ];
 
 fn folder() -> PathBuf {

@@ -421,12 +421,11 @@ impl<P: Ports> Worker<P> {
                 rules,
                 now.wall,
             )?;
-            if let Some((_, incarnation)) = new_life.filter(|(other, _)| other == partition) {
-                if plan.incarnation < *incarnation {
-                    let low = self.log.watermarks(partition)?.from;
-                    let why = "a position read later holds another record than the ledger says";
-                    plan = recover::new_life(partition, *incarnation, low, plan.batch_floor, why, now.wall);
-                }
+            let asked = new_life.filter(|(other, life)| other == partition && plan.incarnation < *life);
+            if let Some((_, incarnation)) = asked {
+                let low = self.log.watermarks(partition)?.from;
+                let why = "a position read later holds another record than the ledger says";
+                plan = recover::new_life(partition, *incarnation, low, plan.batch_floor, why, now.wall);
             }
             operations.append(&mut plan.operations);
             plans.push(plan);

@@ -68,7 +68,9 @@ pub(crate) fn migrate(config: Option<&Path>, dry_run: bool) -> Answer {
 
 fn form(settings: &Settings) -> migrate::Form {
     match &settings.clickhouse.cluster {
-        Some(cluster) => migrate::Form::Cluster { name: cluster.clone() },
+        Some(cluster) => migrate::Form::Cluster {
+            name: cluster.clone(),
+        },
         None => migrate::Form::Single,
     }
 }

@@ -56,7 +56,10 @@ pub(super) fn named_values(bytes: &[u8], names: &Names, parts: &Names) -> Vec<Ra
         let word = at + count(bytes, at, |byte| !in_name(byte));
         let end = word + count(bytes, word, in_name);
         at = end.max(at + 1);
-        let name = bytes.get(word..end).and_then(|name| str::from_utf8(name).ok()).unwrap_or_default();
+        let name = bytes
+            .get(word..end)
+            .and_then(|name| str::from_utf8(name).ok())
+            .unwrap_or_default();
         let is_part = parts.contains(name);
         if !is_part && !names.contains(name) && !sounds_secret(name) {
             continue;
@@ -77,7 +80,17 @@ pub(super) fn named_values(bytes: &[u8], names: &Names, parts: &Names) -> Vec<Ra
 
 fn sounds_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    ["password", "passwd", "secret", "token", "apikey", "api_key", "private_key"].iter().any(|word| lower.contains(word))
+    [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "apikey",
+        "api_key",
+        "private_key",
+    ]
+    .iter()
+    .any(|word| lower.contains(word))
 }
 
 /// Every quoted text that is no name, up to the bracket that closes what opened at `from`, or the end.

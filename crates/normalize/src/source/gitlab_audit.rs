@@ -26,7 +26,11 @@ const SECRETS: SecretRules = SecretRules {
                 matches!(
                     object.get("change").text(),
                     "value" | "token" | "password" | "secret_value"
-                ) || object.get("custom_message").text().to_ascii_lowercase().contains("variable")
+                ) || object
+                    .get("custom_message")
+                    .text()
+                    .to_ascii_lowercase()
+                    .contains("variable")
             },
             leaf: "",
         },

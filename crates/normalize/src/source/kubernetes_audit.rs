@@ -18,28 +18,19 @@ use crate::verb;
 /// `kubernetes.audit`.
 pub(crate) struct KubernetesAudit;
 
-pub(super) const SECRETS: SecretRules = SecretRules {
+const SECRETS: SecretRules = SecretRules {
     names: &[],
     subtrees: &[
         // A whole Secret; or a patch of one, or an item of a SecretList, which say no kind.
         Subtree {
             names: &["data", "stringData"],
-            when: |root, object| match object.get("kind").text() {
-                "Secret" => true,
-                "" => touches_secrets(root),
-                _ => false,
-            },
+            when: is_secret_data,
             leaf: "",
         },
         // A JSON patch of a Secret.
         Subtree {
             names: &["value"],
-            when: |root, object| {
-                let path = object.get("path").text();
-                (path.is_empty() || path.starts_with("/data") || path.starts_with("/stringData"))
-                    && object.get("op").is_some()
-                    && touches_secrets(root)
-            },
+            when: is_secret_patch,
             leaf: "",
         },
         // Environment of a container.
@@ -50,6 +41,21 @@ pub(super) const SECRETS: SecretRules = SecretRules {
         },
     ],
 };
+
+pub(super) fn is_secret_data(root: Value<'_>, object: Value<'_>) -> bool {
+    match object.get("kind").text() {
+        "Secret" => true,
+        "" => touches_secrets(root),
+        _ => false,
+    }
+}
+
+pub(super) fn is_secret_patch(root: Value<'_>, object: Value<'_>) -> bool {
+    let path = object.get("path").text();
+    (path.is_empty() || path.starts_with("/data") || path.starts_with("/stringData"))
+        && object.get("op").is_some()
+        && touches_secrets(root)
+}
 
 /// Most events of a list that are asked whether they are about Secrets; a longer list counts as one that is.
 const ASKED: usize = 256;

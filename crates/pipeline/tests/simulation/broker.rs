@@ -120,15 +120,14 @@ impl Broker {
     }
 
     fn unassigned(&mut self, member: u64) {
-        if let Some(state) = self.members.get_mut(&member) {
-            if !state.evicted
-                && self
-                    .waiting
-                    .as_ref()
-                    .is_some_and(|waiting| waiting.contains(&member))
-            {
-                state.assigned = false;
-            }
+        if let Some(state) = self.members.get_mut(&member)
+            && !state.evicted
+            && self
+                .waiting
+                .as_ref()
+                .is_some_and(|waiting| waiting.contains(&member))
+        {
+            state.assigned = false;
         }
         if let Some(waiting) = &mut self.waiting {
             waiting.retain(|other| *other != member);

@@ -166,10 +166,10 @@ impl World {
         let member = self.members.swap_remove(index);
         let under_way = member.desk.borrow_mut().take_insert();
         drop(member.worker);
-        if let Some((batch, table, rows)) = under_way {
-            if self.random.chance(50) {
-                self.ledger.leave_running(batch, table, &rows);
-            }
+        if let Some((batch, table, rows)) = under_way
+            && self.random.chance(50)
+        {
+            self.ledger.leave_running(batch, table, &rows);
         }
         self.broker.borrow_mut().remove(member.id);
         self.kills += 1;
