@@ -38,6 +38,8 @@ pub(crate) fn run(library: &Path, args: &[OsString]) -> Result<(), EmbeddedError
     // SAFETY: the path is the pinned library (its checksum was compared when it was fetched); its initialisers expect a
     // process of their own, which this is.
     let library = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_LOCAL)? };
+    // Never unloaded: threads of the library may still run its code when the query has ended.
+    let library = std::mem::ManuallyDrop::new(library);
     // SAFETY: both names are exported by this version with exactly these C types.
     let (query, error): (Symbol<QueryCmdline>, Symbol<ResultError>) = unsafe {
         (
@@ -59,4 +61,11 @@ pub(crate) fn run(library: &Path, args: &[OsString]) -> Result<(), EmbeddedError
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     };
     Err(EmbeddedError::Server(message))
+}
+
+/// Ends this process without the library's exit handlers: they take apart what its last threads still use, and now and
+/// then end in a crash. The server has written and closed everything by the time its last query returns.
+pub(crate) fn leave(status: u8) -> ! {
+    // SAFETY: `_exit` takes a number, runs no handlers and does not return.
+    unsafe { libc::_exit(c_int::from(status)) }
 }

@@ -16,10 +16,10 @@ pub fn engine_main(args: &[OsString]) -> ExitCode {
         },
         Some((word, [library, rest @ ..])) if word == "clickhouse" => {
             match embedded::run(Path::new(library), rest) {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(()) => embedded::leave(0),
                 Err(error) => {
                     eprintln!("embedded ClickHouse: {error}");
-                    ExitCode::FAILURE
+                    embedded::leave(1)
                 }
             }
         }

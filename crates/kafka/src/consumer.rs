@@ -57,6 +57,20 @@ impl Drop for Consumer {
     }
 }
 
+impl Consumer {
+    /// Joins no group: only [`Log::fetch`] and [`Log::watermarks`] are of use.
+    pub(crate) fn reader(settings: &Settings) -> Result<Self, Error> {
+        let make = || {
+            let made = settings.reader().create_with_context(Context::default());
+            made.map_err(|error| settings.error("creating a reader", error))
+        };
+        Ok(Self {
+            member: make()?,
+            reader: make()?,
+        })
+    }
+}
+
 /// A record in the client's buffer.
 pub struct Record<'a>(BorrowedMessage<'a>);
 

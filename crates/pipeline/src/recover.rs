@@ -10,6 +10,8 @@ use crate::log::{Committed, Log, LogError, TopicPartition};
 pub struct RecoverRules {
     /// Go on where records between the ledger and the oldest held offset are lost. The gap is noted.
     pub accept_retention_gap: bool,
+    /// The most records that a batch can hold. The worker fills it in.
+    pub batch_records_max: usize,
 }
 
 /// Where and how reading of a partition begins.
@@ -295,7 +297,8 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
         Ok(uncovered(Range { from, to }, &holes).is_none())
     }
 
-    /// Without a commit all completion rows from the oldest held offset on are looked through for gaps.
+    /// Without a commit all completion rows from the oldest held offset on are looked through for gaps. Rows alone do not
+    /// say whether the last batch's requests and dead letters were sent, so as much as a batch can hold is read again.
     fn first_missing(&self) -> Result<i64, RecoverError> {
         let Some(max_record) = self.tail.max_record else {
             return Ok(self.marks.from);
@@ -304,17 +307,22 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
         if after <= self.marks.from {
             return Ok(after);
         }
+        let records = self.rules.batch_records_max.max(1);
+        let last = self
+            .ledger
+            .newest_records(&self.span(self.marks.from, after), records)?;
+        let last_batch = last.last().map_or(after, |oldest| oldest.offset);
         let mut from = self.marks.from;
         loop {
             let span = self.span(from, after);
             let gaps = self.ledger.gaps(&span, GAPS)?;
             let holes = self.ledger.holes(&span)?;
             if let Some(missing) = gaps.iter().find_map(|gap| uncovered(*gap, &holes)) {
-                return Ok(missing);
+                return Ok(missing.min(last_batch));
             }
             match gaps.last() {
-                Some(last) if gaps.len() == GAPS => from = last.to,
-                _ => return Ok(after),
+                Some(gap) if gaps.len() == GAPS => from = gap.to,
+                _ => return Ok(last_batch),
             }
         }
     }

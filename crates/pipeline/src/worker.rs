@@ -412,7 +412,11 @@ impl<P: Ports> Worker<P> {
         let mut plans = Vec::with_capacity(partitions.len());
         let mut operations = Vec::new();
         for (partition, committed) in partitions.iter().zip(&committed) {
-            let rules = self.settings.recover;
+            let rules = RecoverRules {
+                // A batch is closed by the block that fills it.
+                batch_records_max: self.settings.batch.rows_max + self.settings.block_max,
+                ..self.settings.recover
+            };
             let mut plan = recover::plan(
                 &self.log,
                 &*self.ledger,

@@ -12,6 +12,8 @@ use crate::facts::{ActorKind, Facts};
 pub const STRATUM_MIN: usize = 3_000;
 /// Where the compression towards 100 begins.
 const COMPRESS_FROM: f64 = 90.0;
+/// Knots that fewer than this reach are all kept; further down each is a hundredth rarer than the one before.
+const THINNED_FROM: u64 = 200;
 /// Share of the sample that the tail is fitted on.
 const TAIL_SHARE: f64 = 0.05;
 
@@ -177,7 +179,6 @@ impl Curve {
             .map(|&score| f64::from(score - tail_from))
             .collect();
         let (tail_scale, tail_shape) = fit_tail(&excesses);
-        // All of the top, every knot further down a hundredth rarer than the one before.
         let mut knots: Vec<(f32, u64)> = Vec::new();
         let mut at = 0;
         while at < n {
@@ -186,7 +187,7 @@ impl Curve {
             if knots.last().is_none_or(|&(last, _)| score > last) {
                 knots.push((score, (n - first) as u64));
             }
-            at += ((n - at) / 100).max(1);
+            at += ((n - at) / (THINNED_FROM as usize / 2)).max(1);
         }
         if knots.last().is_some_and(|&(top, _)| top < last) {
             knots.push((last, 1));
@@ -234,14 +235,16 @@ impl Curve {
                 extrapolated: true,
             };
         }
-        // The knot at or above the score counts whoever scores at least as high; the one below stands for a thinned gap.
-        let after = self.knots.partition_point(|&(knot, _)| knot < score);
-        let at_least = match self.knots.get(after) {
-            Some(&(knot, count)) if knot == score => count,
-            _ => match after.checked_sub(1).and_then(|before| self.knots.get(before)) {
-                Some(&(_, count)) => count,
-                None => self.n,
-            },
+        // Whoever scores at least as high is counted at the next knot up. Only where knots are thinned may there be some
+        // in the gap: then the knot below, which counts them too.
+        let above = self.knots.partition_point(|&(knot, _)| knot < score);
+        let next = self.knots.get(above).map_or((f32::INFINITY, 0), |&knot| knot);
+        let below = above.checked_sub(1).and_then(|below| self.knots.get(below));
+        let at_least = match below {
+            _ if next.0 == score => next.1,
+            Some(&(_, count)) if count >= THINNED_FROM => count,
+            Some(_) => next.1,
+            None => self.n,
         };
         let p = (1.0 + at_least as f64) / (n + 1.0);
         Calibrated {
@@ -357,6 +360,22 @@ mod tests {
             (of(0), of(1), of(5), of(3)),
             ("human/other", "human", "all", "all")
         );
+    }
+
+    #[test]
+    fn p_counts_exactly_those_that_score_as_high() {
+        let sample = exponential(2_000);
+        let curve = Curve::fit("all", vec![0], sample.clone());
+        for score in sample
+            .iter()
+            .flat_map(|score| [*score, score + 1e-6, score - 1e-6])
+        {
+            let at_least = sample.iter().filter(|&&other| other >= score).count();
+            let exact = (-20.0 * ((1.0 + at_least as f32) / 2_001.0).log10()).max(0.0);
+            let got = curve.risk(score);
+            let thinned = if at_least < 190 { 1e-3 } else { 0.2 };
+            assert!(got.extrapolated || (got.points <= exact + 1e-3 && got.points >= exact - thinned));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::feature::{FEATURES, Feature, Row, STEPS_MAX};
 /// Beyond the largest step of training, each step more adds this much: order goes on where the sample ends.
 const BEYOND: f32 = 1.0 / 64.0;
 
-/// `-ln P(X >= step)` by feature and step.
+/// `-ln P(X >= step)` by feature and step, times the feature's weight.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Ecod {
     tails: Vec<f32>,
@@ -35,6 +35,8 @@ impl Ecod {
             for (beyond, value) in tail[last + 1..].iter_mut().enumerate() {
                 *value = rarest + BEYOND * beyond as f32;
             }
+            let weight = Feature::ALL[feature].spec().weight;
+            tail.iter_mut().for_each(|value| *value *= weight);
         }
         Self { tails }
     }

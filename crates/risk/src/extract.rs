@@ -221,6 +221,13 @@ fn values(facts: &Facts, actor: &Actor, evidence: &Evidence) -> [f32; FEATURES] 
         Feature::ActorKindSurprisal,
         -estimate(evidence.same_kind, evidence.same_scope, 0.5).ln(),
     );
+    let of = |feature: Feature| values[feature as usize];
+    let action = of(Feature::ActionSurprisal);
+    let privileged = action * f32::from(facts.privilege) / 6.0;
+    let oddness = (action + of(Feature::SequenceSurprisal) + of(Feature::ResourceSurprisal)) / 3.0;
+    let unreferenced = oddness * of(Feature::UnreferencedInProduction) / 2.0;
+    values[Feature::PrivilegedNovelty as usize] = privileged;
+    values[Feature::UnreferencedNovelty as usize] = unreferenced;
     values
 }
 

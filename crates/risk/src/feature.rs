@@ -38,6 +38,8 @@ pub enum Feature {
     UnreferencedInProduction,
     WithoutMfa,
     ActorKindSurprisal,
+    PrivilegedNovelty,
+    UnreferencedNovelty,
 }
 
 /// How many features there are.
@@ -47,7 +49,7 @@ pub(crate) const WIDTH: usize = 32;
 /// No grid is finer.
 pub(crate) const STEPS_MAX: usize = 1_024;
 /// Raised with every change of a feature's meaning, grid or place.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One event on the grid; what lies beyond [`FEATURES`] is 0.
 pub(crate) type Row = [u16; WIDTH];
@@ -63,6 +65,8 @@ pub struct Spec {
     pub scale: f32,
     /// Steps of the grid.
     pub steps: u16,
+    /// Weight of its tail in ECOD's sum.
+    pub weight: f32,
 }
 
 const fn nats(name: &'static str, about: &'static str) -> Spec {
@@ -71,6 +75,7 @@ const fn nats(name: &'static str, about: &'static str) -> Spec {
         about,
         scale: 64.0,
         steps: STEPS_MAX as u16,
+        weight: 1.0,
     }
 }
 
@@ -80,12 +85,22 @@ const fn levels(name: &'static str, about: &'static str, steps: u16) -> Spec {
         about,
         scale: 1.0,
         steps,
+        weight: 1.0,
+    }
+}
+
+/// What joins oddness with power or with missing approval counts as much as five that are odd alone: set by hand, on
+/// one run of the made-up organisation, because most oddness is harmless.
+const fn joined(name: &'static str, about: &'static str) -> Spec {
+    Spec {
+        weight: 5.0,
+        ..nats(name, about)
     }
 }
 
 impl Feature {
     /// Every feature in its order.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::ActionSurprisal,
         Self::ResourceSurprisal,
         Self::NetworkSurprisal,
@@ -116,6 +131,8 @@ impl Feature {
         Self::UnreferencedInProduction,
         Self::WithoutMfa,
         Self::ActorKindSurprisal,
+        Self::PrivilegedNovelty,
+        Self::UnreferencedNovelty,
     ];
 
     /// Name, sentence and grid.
@@ -228,6 +245,14 @@ impl Feature {
             Self::ActorKindSurprisal => nats(
                 "actor_kind_surprisal",
                 "a person acts where mostly services act, or the other way round",
+            ),
+            Self::PrivilegedNovelty => joined(
+                "privileged_novelty",
+                "a rare action on what gives power: rarity of the action times its class of power",
+            ),
+            Self::UnreferencedNovelty => joined(
+                "unreferenced_novelty",
+                "a rare action in production that names no ticket, review or run; by a person counted higher",
             ),
         }
     }

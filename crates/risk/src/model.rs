@@ -16,6 +16,10 @@ pub(crate) use files::{features_json, pretty, write_dir};
 
 const MAGIC: &[u8; 8] = b"CGMODEL\x01";
 
+/// How much the forest's tail counts beside ECOD's. The forest weighs every feature alike, and most oddness is harmless:
+/// it orders what ECOD sees alike.
+const FOREST_WEIGHT: f32 = 0.15;
+
 /// Model A: isolation forest and ECOD, added as `-ln` of their tail probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Detectors {
@@ -59,14 +63,14 @@ impl Detectors {
     /// The ranking score of a row whose forest sum and ECOD sum are known.
     #[inline]
     pub(crate) fn raw(&self, forest_sum: u32, ecod_sum: f32) -> f32 {
-        self.forest_tail.of(Self::forest_output(forest_sum)) + self.ecod_tail.of(ecod_sum)
+        FOREST_WEIGHT * self.forest_tail.of(Self::forest_output(forest_sum)) + self.ecod_tail.of(ecod_sum)
     }
 
     /// Both detectors' terms of the ranking score, spread over the features; they add up to it.
     pub(crate) fn contributions(&self, row: &Row, forest_sum: u32, ecod_sum: f32) -> [f32; FEATURES] {
         let paths = self.forest.contributions(row).map(|path| path.max(0.0));
         let paths_sum: f32 = paths.iter().sum();
-        let forest_term = self.forest_tail.of(Self::forest_output(forest_sum));
+        let forest_term = FOREST_WEIGHT * self.forest_tail.of(Self::forest_output(forest_sum));
         let mut contributions = self.ecod_contributions(row, ecod_sum);
         for (contribution, path) in contributions.iter_mut().zip(paths) {
             *contribution += if paths_sum > 0.0 {

@@ -170,6 +170,19 @@ fn sentence<'a>(arena: &'a Bump, feature: Feature, event: &ChangeEvent<'a>, evid
             let _ = write!(out, "acting with {ticket} and {review} review is unusual: ");
             Some(Field::Reference)
         }
+        Feature::PrivilegedNovelty => {
+            let class = event.privilege_class.name();
+            let _ = write!(out, "{action} touches {class} and is rare here: ");
+            Some(Field::Action)
+        }
+        Feature::UnreferencedNovelty => {
+            let environment = or(event.environment, "unknown");
+            let _ = write!(
+                out,
+                "{action} in {environment} names no ticket, review or run and is rare here: "
+            );
+            Some(Field::Action)
+        }
         Feature::FirstAction => {
             let _ = write!(out, "first time that this actor does {action}: ");
             Some(Field::Action)

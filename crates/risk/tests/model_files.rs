@@ -116,8 +116,8 @@ fn rewrite(dir: &Path, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
 #[test]
 fn another_schema_or_other_golden_rows_are_refused() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    type Damage<'d> = &'d dyn Fn(Vec<u8>) -> Vec<u8>;
-    let cases: [(&str, &str, Damage<'_>); 5] = [
+    type Change<'c> = dyn Fn(Vec<u8>) -> Vec<u8> + 'c;
+    let cases: [(&str, &str, &Change<'_>); 5] = [
         ("features.json", "feature schema", &|bytes| {
             text(bytes).replace("burst", "bursts").into_bytes()
         }),

@@ -120,13 +120,12 @@ impl Broker {
     }
 
     fn unassigned(&mut self, member: u64) {
-        if let Some(state) = self.members.get_mut(&member)
-            && !state.evicted
-            && self
-                .waiting
-                .as_ref()
-                .is_some_and(|waiting| waiting.contains(&member))
-        {
+        let waited_for = self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.contains(&member));
+        let state = self.members.get_mut(&member);
+        if let Some(state) = state.filter(|state| waited_for && !state.evicted) {
             state.assigned = false;
         }
         if let Some(waiting) = &mut self.waiting {

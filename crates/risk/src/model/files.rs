@@ -125,6 +125,7 @@ struct FeatureLine {
     about: &'static str,
     steps_per_unit: f32,
     steps: u16,
+    weight: f32,
 }
 
 #[derive(Serialize)]
@@ -141,6 +142,7 @@ pub(crate) fn features_json() -> String {
         about: spec.about,
         steps_per_unit: spec.scale,
         steps: spec.steps,
+        weight: spec.weight,
     });
     let file = FeatureFile {
         schema_version: SCHEMA_VERSION,

@@ -1,0 +1,126 @@
+//! Against librdkafka's mock cluster: one process, no broker.
+
+use std::time::{Duration, Instant};
+
+use changegate_kafka::{Consumer, Sender, Settings};
+use changegate_pipeline::fence::Fence;
+use changegate_pipeline::ledger::BatchId;
+use changegate_pipeline::log::{CommitOffset, Log, Message, Rebalance, TopicPartition};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn settings(cluster: &MockCluster<'_, DefaultProducerContext>) -> Settings {
+    Settings {
+        bootstrap: cluster.bootstrap_servers(),
+        group: "stream".into(),
+        session_timeout: Duration::from_secs(6),
+        max_poll_interval: Duration::from_secs(300),
+        record_bytes_max: 1 << 20,
+        properties: Vec::new(),
+    }
+}
+
+/// Polls until the group has given partitions.
+fn joined(consumer: &Consumer) -> Vec<TopicPartition> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        consumer.poll(Duration::from_millis(50)).unwrap();
+        match consumer.take_rebalance() {
+            Some(Rebalance::Assign(partitions)) => return partitions,
+            Some(other) => panic!("expected an assignment, got {other:?}"),
+            None => assert!(Instant::now() < deadline, "no assignment within {PATIENCE:?}"),
+        }
+    }
+}
+
+#[test]
+fn records_come_in_and_a_fence_comes_back_whole() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("raw", 1, 1).unwrap();
+    let settings = settings(&cluster);
+    let mut sender = Sender::new(&settings).unwrap();
+    for number in 0..3u8 {
+        let headers: [(&str, &[u8]); 1] = [("x-event", b"push")];
+        sender
+            .send("raw", Some(b"key"), &headers, &[number], 1_795_507_200_000)
+            .unwrap();
+    }
+    sender.finish(PATIENCE).unwrap();
+
+    let consumer = Consumer::join(&settings, "worker-0", &["raw"]).unwrap();
+    let partitions = joined(&consumer);
+    assert_eq!(partitions.len(), 1);
+    assert_eq!(
+        consumer.committed(&partitions).unwrap(),
+        [None],
+        "a new group has no commit"
+    );
+    let range = consumer.watermarks(&partitions[0]).unwrap();
+    assert_eq!((range.from, range.to), (0, 3));
+    consumer.assign(&[(partitions[0].clone(), 1)]).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut read = Vec::new();
+    while read.len() < 2 {
+        assert!(Instant::now() < deadline, "only {read:?} came");
+        let Some(message) = consumer.poll(Duration::from_millis(50)).unwrap() else {
+            continue;
+        };
+        let mut headers = Vec::new();
+        message.headers(&mut |name, value| headers.push((name.to_owned(), value.to_vec())));
+        assert_eq!(headers, [("x-event".to_owned(), b"push".to_vec())]);
+        assert_eq!(message.key(), Some(b"key".as_slice()));
+        assert_eq!(message.time().unwrap().millis(), 1_795_507_200_000);
+        read.push((message.offset(), message.value().unwrap().to_vec()));
+    }
+    assert_eq!(read, [(1, vec![1]), (2, vec![2])], "the start is ours to say");
+
+    let fence = Fence {
+        batch: BatchId(77),
+        incarnation: 2,
+        end: 3,
+        records: 2,
+    };
+    let offset = |metadata: String| {
+        [CommitOffset {
+            partition: partitions[0].clone(),
+            offset: 1,
+            metadata,
+        }]
+    };
+    consumer.commit(&offset(fence.to_string())).unwrap();
+    let committed = consumer.committed(&partitions).unwrap().remove(0).unwrap();
+    assert_eq!(
+        (committed.offset, Fence::parse(&committed.metadata)),
+        (1, Some(fence))
+    );
+    consumer.commit(&offset(String::new())).unwrap();
+    let closed = consumer.committed(&partitions).unwrap().remove(0).unwrap();
+    assert_eq!((closed.offset, Fence::parse(&closed.metadata)), (1, None));
+}
+
+#[test]
+fn a_single_record_is_shown_by_its_offset() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("raw", 1, 1).unwrap();
+    let settings = settings(&cluster);
+    let mut sender = Sender::new(&settings).unwrap();
+    for number in 0..3u8 {
+        sender.send("raw", None, &[], &[number], 0).unwrap();
+    }
+    sender.finish(PATIENCE).unwrap();
+    let consumer = Consumer::join(&settings, "worker-0", &["raw"]).unwrap();
+    let partition = TopicPartition {
+        topic: "raw".into(),
+        partition: 0,
+    };
+    let mut value = None;
+    let mut show = |record: &changegate_types::RawRecord<'_>| value = record.value.map(<[u8]>::to_vec);
+    assert!(consumer.fetch(&partition, 1, &mut show).unwrap());
+    assert!(
+        !consumer.fetch(&partition, 3, &mut show).unwrap(),
+        "nothing is held there"
+    );
+    assert_eq!(value, Some(vec![1]));
+}
