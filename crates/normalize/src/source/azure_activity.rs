@@ -34,6 +34,12 @@ pub(super) const SECRETS: SecretRules = SecretRules {
         "key2",
     ],
     subtrees: &[
+        // Key Vault: the body of a secret that is set.
+        Subtree {
+            names: &["value"],
+            when: |_, object| object.get("contentType").is_some(),
+            leaf: "",
+        },
         // What listKeys answers; settings of a site; parameters of a deployment, each an object with a value.
         Subtree {
             names: &[
