@@ -172,9 +172,13 @@ impl Masker {
             let applies = |subtree: &&Subtree| {
                 subtree.names.iter().any(|own| own.eq_ignore_ascii_case(name)) && (subtree.when)(root, value)
             };
-            match self.subtrees.iter().find(applies) {
-                Some(subtree) => self.leaves_below(arena, subtree.leaf, "", member, edits),
-                None => self.subtrees_below(arena, root, member, edits),
+            let subtree = self.subtrees.iter().find(applies);
+            if let Some(subtree) = subtree {
+                self.leaves_below(arena, subtree.leaf, "", member, edits);
+            }
+            // Where only some leaves are secrets, another subtree may lie within.
+            if subtree.is_none_or(|subtree| !subtree.leaf.is_empty()) {
+                self.subtrees_below(arena, root, member, edits);
             }
         }
     }
@@ -359,6 +363,11 @@ mod tests {
                 when: |_, _| true,
                 leaf: "value",
             },
+            Subtree {
+                names: &["variables"],
+                when: |_, _| true,
+                leaf: "",
+            },
         ],
     };
 
@@ -384,6 +393,7 @@ mod tests {
         for text in [
             r#"{"a":"b","password":"","token":null,"secret":{"secretName":"x"},"nextToken2":"y","id":"AKIAIOSFODNN7EXAMPLE"}"#,
             r#"{"kind":"ConfigMap","data":{"a":"b"},"uri":"https://example.com/a@b","text":"eyJub3QiOg"}"#,
+            r#"{"uri":"/x?pageToken=aaaaaaaaaaaaaaaaaaaaaaaa&next_token=aaaaaaaaaaaaaaaaaaaaaaaa&token=short"}"#,
         ] {
             assert_eq!(mask(text), (text.to_owned(), 0));
         }
@@ -407,6 +417,10 @@ mod tests {
                 1,
             ),
             (
+                r#"{"environment":{"variables":{"A":"hunter2"},"value":"hunter2"}}"#.to_owned(),
+                2,
+            ),
+            (
                 r#"{"body":"{\"password\":\"hunter2\",\"deep\":\"{\\\"token\\\":\\\"hunter2\\\"}\"}"}"#
                     .to_owned(),
                 2,
@@ -426,6 +440,10 @@ mod tests {
                 2,
             ),
             (r#"{"url":"https://bob:hunter2@example.com/x"}"#.to_owned(), 1),
+            (
+                r#"{"uri":"/login?stateToken=00hunter2hunter2hunter2&x=1"}"#.to_owned(),
+                1,
+            ),
             (r#"{"cmd":"mysql --password=hunter2 -u root"}"#.to_owned(), 1),
             (
                 r#"{"pem":"-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n"}"#.to_owned(),

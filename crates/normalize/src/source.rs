@@ -1,6 +1,7 @@
 //! The sources. Adding one is a module, its fixtures and a line in [`SOURCES`] (`docs/adding-a-source.md`).
 
 mod aws_cloudtrail;
+mod aws_eventbridge;
 mod azure_activity;
 mod azure_entra;
 mod cdevents;
@@ -44,8 +45,9 @@ pub(crate) trait Source: Sync {
 }
 
 /// Every source, in the order of the help text.
-static SOURCES: [&dyn Source; 12] = [
+static SOURCES: [&dyn Source; 13] = [
     &aws_cloudtrail::CloudTrail,
+    &aws_eventbridge::EventBridge,
     &kubernetes_audit::KubernetesAudit,
     &github_webhook::GitHubWebhook,
     &github_audit::GitHubAudit,

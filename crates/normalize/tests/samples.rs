@@ -36,6 +36,21 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
         [6, 0, 0, 0, 0],
     ),
     ("panther/aws_cloudtrail.jsonl", "aws.cloudtrail", [91, 0, 0, 0, 0]),
+    (
+        "aws-eventbridge/aws_lambda_go.jsonl",
+        "aws.eventbridge",
+        [16, 8, 16, 16, 10],
+    ),
+    (
+        "aws-eventbridge/cloud_custodian.jsonl",
+        "aws.eventbridge",
+        [21, 12, 21, 16, 20],
+    ),
+    (
+        "aws-eventbridge/streamalert.jsonl",
+        "aws.eventbridge",
+        [16, 15, 16, 13, 6],
+    ),
     ("k8s-audit/falco.jsonl", "kubernetes.audit", [49, 49, 49, 49, 49]),
     (
         "k8s-audit/audit2rbac.jsonl",

@@ -19,7 +19,7 @@ enum Shape {
 }
 
 /// Documented prefixes of the issuers named; all are looked for in one pass.
-const SHAPES: [(&str, Shape); 45] = [
+const SHAPES: [(&str, Shape); 48] = [
     ("ghp_", Shape::Prefixed(20)), // GitHub
     ("gho_", Shape::Prefixed(20)),
     ("ghu_", Shape::Prefixed(20)),
@@ -62,6 +62,10 @@ const SHAPES: [(&str, Shape); 45] = [
     ("Pwd=", Shape::Assigned(1)),
     ("secret_access_key=", Shape::Assigned(8)),
     ("access_token=", Shape::Assigned(8)),
+    // `stateToken=`, `private_token=` and their like in addresses.
+    ("Token=", Shape::Assigned(16)),
+    ("token=", Shape::Assigned(16)),
+    ("secret=", Shape::Assigned(8)),
     ("eyJ", Shape::Jwt),
     ("://", Shape::Credentials),
     ("-----BEGIN ", Shape::Pem),
@@ -113,6 +117,20 @@ fn run(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> usize {
         .count()
 }
 
+/// Whether a name that goes on with `token` is that of a place in a list: `nextToken`, `page_token`.
+fn is_page(before: &[u8]) -> bool {
+    let before = before.strip_suffix(b"_").unwrap_or(before);
+    [&b"next"[..], b"page", b"continuation", b"sync"]
+        .iter()
+        .any(|word| {
+            let end = before
+                .len()
+                .checked_sub(word.len())
+                .and_then(|from| before.get(from..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(word))
+        })
+}
+
 /// The bytes of the secret whose beginning (number `shape`) was found at `start`; `None` where it only looks so.
 fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
     let (head, shape) = SHAPES.get(shape)?;
@@ -136,7 +154,8 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                 .get(after..end)
                 .unwrap_or_default()
                 .starts_with(super::COMMITMENT.as_bytes());
-            (end - after >= *least && !masked).then_some(after..end)
+            let page = head.ends_with("oken=") && is_page(bytes.get(..start).unwrap_or_default());
+            (end - after >= *least && !masked && !page).then_some(after..end)
         }
         Shape::Jwt => {
             let part = |from| {

@@ -23,7 +23,12 @@ pub(crate) struct CloudTrail;
 const NEWEST_MINOR: u32 = 11;
 
 const SECRETS: SecretRules = SecretRules {
-    names: &["accessKeySecret", "ssmSecureString", "defaultPassword"],
+    names: &[
+        "accessKeySecret",
+        "ssmSecureString",
+        "defaultPassword",
+        "lifecycleActionToken",
+    ],
     subtrees: &[
         // SSM: the value of a parameter is one only if its type says so.
         Subtree {
@@ -148,24 +153,6 @@ fn record<'a>(
     in_record: bool,
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
-    // As CloudTrail itself writes it; everything else is looked at member by member.
-    if value
-        .members()
-        .next()
-        .is_some_and(|(name, _)| name == "eventVersion")
-    {
-        let insight = value.get("eventCategory").text() == "Insight";
-        out.push(if insight {
-            Unwrapped::Skip(SkipReason::OtherRecordType)
-        } else {
-            Unwrapped::Child(Found {
-                value,
-                envelope,
-                in_record,
-            })
-        });
-        return;
-    }
     if begins_as_written(value) {
         let insight = value.get("eventCategory").text() == "Insight";
         out.push(if insight {
