@@ -2,8 +2,9 @@
 
 use bumpalo::Bump;
 
+use crate::mask::Masks;
+use crate::pass::{self, Open, Pass};
 use crate::value::{Kind, Value};
-use crate::{escape, scan};
 
 /// Bounds on what is read.
 #[derive(Clone, Copy, Debug)]
@@ -110,44 +111,47 @@ impl<'a> Document<'a> {
         self.repeated_names
     }
 
-    /// All names of members, in the order of the bytes, with their values.
-    pub fn names(&'a self) -> impl Iterator<Item = (&'a str, Value<'a>)> {
-        let names = self.nodes.iter().enumerate();
-        names
-            .filter(|(_, node)| matches!(node.kind, NodeKind::Name | NodeKind::EscapedName))
-            .map(|(at, node)| {
-                (
-                    self.text
-                        .get(node.start as usize..node.end as usize)
-                        .unwrap_or_default(),
-                    Value::new(self, at as u32 + 1),
-                )
-            })
+    /// The names and strings of the document, in the order of the bytes.
+    #[inline]
+    pub fn pieces(&'a self) -> impl Iterator<Item = Piece<'a>> {
+        (0u32..).zip(self.nodes).filter_map(|(at, node)| match node.kind {
+            NodeKind::String => Some(Piece::String(self.slice(node), Value::new(self, at))),
+            NodeKind::Name | NodeKind::EscapedName => {
+                Some(Piece::Name(self.slice(node), Value::new(self, at + 1)))
+            }
+            _ => None,
+        })
     }
 
-    /// All values that hold no others, in the order of the bytes; names are none.
-    pub fn leaves(&'a self) -> impl Iterator<Item = Value<'a>> {
-        let values = self.nodes.iter().enumerate();
-        values
-            .filter(|(_, node)| (node.kind as u8) < NodeKind::Array as u8)
-            .map(|(at, _)| Value::new(self, at as u32))
+    /// What stands between a node's offsets.
+    #[inline]
+    #[allow(
+        unsafe_code,
+        reason = "asking each slice for the borders of its characters costs more than the slice"
+    )]
+    pub(crate) fn slice(&self, node: &Node) -> &'a str {
+        let bytes = self.text.as_bytes().get(node.start as usize..node.end as usize);
+        // SAFETY: the text is UTF-8, and a node begins and ends next to a quote, a bracket or another ASCII character,
+        // which are borders between characters.
+        unsafe { str::from_utf8_unchecked(bytes.unwrap_or_default()) }
     }
+}
+
+/// A name or string as it is spelled, without its quotes.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// A member's name, and the member's value.
+    Name(&'a str, Value<'a>),
+    /// A string that is a value, and that value.
+    String(&'a str, Value<'a>),
 }
 
 /// Makes documents; keeps its buffers between them.
 #[derive(Debug, Default)]
 pub struct Indexer {
+    masks: Masks,
     nodes: Vec<Node>,
     open: Vec<Open>,
-}
-
-/// An object or array whose end has not come yet.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    node: u32,
-    object: bool,
-    /// One bit for each of 256 classes of names seen in this object.
-    seen: [u64; 4],
 }
 
 impl Indexer {
@@ -162,7 +166,7 @@ impl Indexer {
         limits: &Limits,
     ) -> Result<&'a Document<'a>, Fault> {
         let (document, end) = self.index_first(arena, bytes, limits)?;
-        let end = skip_space(bytes, end);
+        let end = pass::skip_space(bytes, end);
         if end < bytes.len() {
             Err(Fault {
                 kind: FaultKind::Trailing,
@@ -190,27 +194,20 @@ impl Indexer {
                 at: limit,
             });
         }
-        let text = str::from_utf8(bytes).map_err(|error| {
-            // An incomplete character at the very end is a cut, not another encoding.
-            let kind = if error.error_len().is_none() {
-                FaultKind::Truncated
-            } else {
-                FaultKind::Utf8
-            };
-            Fault {
-                kind,
-                at: error.valid_up_to(),
+        // ASCII is UTF-8: most documents need no second look.
+        let text = if self.masks.fill(bytes) {
+            #[allow(
+                unsafe_code,
+                reason = "checking again what was just seen costs as much as reading it"
+            )]
+            // SAFETY: `fill` has seen every byte of `bytes` and none had its high bit set.
+            unsafe {
+                str::from_utf8_unchecked(bytes)
             }
-        })?;
-        self.nodes.clear();
-        self.open.clear();
-        let mut pass = Pass {
-            bytes,
-            nodes: &mut self.nodes,
-            open: &mut self.open,
-            limits,
-            repeated_names: false,
+        } else {
+            str::from_utf8(bytes).map_err(not_utf8)?
         };
+        let mut pass = Pass::new(bytes, &self.masks, &mut self.nodes, &mut self.open, limits);
         let from = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let end = pass.run(from)?;
         let repeated_names = pass.repeated_names;
@@ -227,263 +224,16 @@ impl Indexer {
     }
 }
 
-struct Pass<'p> {
-    bytes: &'p [u8],
-    nodes: &'p mut Vec<Node>,
-    open: &'p mut Vec<Open>,
-    limits: &'p Limits,
-    repeated_names: bool,
-}
-
-#[inline]
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
-        at += 1;
-    }
-    at
-}
-
-impl Pass<'_> {
-    fn run(&mut self, from: usize) -> Result<usize, Fault> {
-        let mut at = self.value(skip_space(self.bytes, from))?;
-        // Each turn stands after a value: close what ends here, or go on to the next value.
-        while let Some(open) = self.open.last().copied() {
-            at = skip_space(self.bytes, at);
-            match (self.bytes.get(at), open.object) {
-                (Some(b','), true) => at = self.member(skip_space(self.bytes, at + 1))?,
-                (Some(b','), false) => at = self.value(skip_space(self.bytes, at + 1))?,
-                (Some(b'}'), true) | (Some(b']'), false) => at = self.close(open, at),
-                _ => return Err(self.unexpected(at)),
-            }
-        }
-        Ok(at)
-    }
-
-    fn unexpected(&self, at: usize) -> Fault {
-        let kind = if at >= self.bytes.len() {
-            FaultKind::Truncated
-        } else {
-            FaultKind::Syntax
-        };
-        Fault {
-            kind,
-            at: at.min(self.bytes.len()),
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, kind: NodeKind, flag: bool, start: usize, end: usize) -> Result<(), Fault> {
-        if self.nodes.len() >= self.limits.values {
-            return Err(Fault {
-                kind: FaultKind::Count,
-                at: start,
-            });
-        }
-        let next = self.nodes.len() as u32 + 1;
-        self.nodes.push(Node {
-            kind,
-            flag,
-            start: start as u32,
-            end: end as u32,
-            next,
-        });
-        Ok(())
-    }
-
-    /// Reads the value at `at`, of an object or array only its beginning. Returns the offset after it.
-    #[inline]
-    fn value(&mut self, at: usize) -> Result<usize, Fault> {
-        match self.bytes.get(at) {
-            Some(b'"') => {
-                let (end, escaped) = self.string(at + 1)?;
-                self.push(NodeKind::String, escaped, at + 1, end)?;
-                Ok(end + 1)
-            }
-            Some(b'{') => self.enter(NodeKind::Object, at),
-            Some(b'[') => self.enter(NodeKind::Array, at),
-            Some(b't') => self.literal(at, b"true", NodeKind::True),
-            Some(b'f') => self.literal(at, b"false", NodeKind::False),
-            Some(b'n') => self.literal(at, b"null", NodeKind::Null),
-            Some(b'-' | b'0'..=b'9') => {
-                let end = self.number(at)?;
-                self.push(NodeKind::Number, false, at, end)?;
-                Ok(end)
-            }
-            _ => Err(self.unexpected(at)),
-        }
-    }
-
-    fn enter(&mut self, kind: NodeKind, at: usize) -> Result<usize, Fault> {
-        if self.open.len() >= self.limits.depth {
-            return Err(Fault {
-                kind: FaultKind::Depth,
-                at,
-            });
-        }
-        let object = kind == NodeKind::Object;
-        let open = Open {
-            node: self.nodes.len() as u32,
-            object,
-            seen: [0; 4],
-        };
-        self.push(kind, false, at, at)?;
-        let inside = skip_space(self.bytes, at + 1);
-        let closer = if object { b'}' } else { b']' };
-        if self.bytes.get(inside) == Some(&closer) {
-            return Ok(self.close(open, inside));
-        }
-        self.open.push(open);
-        if object {
-            self.member(inside)
-        } else {
-            self.value(inside)
-        }
-    }
-
-    /// `open` may be on the stack (then it is its top) or never have got there (an empty container).
-    fn close(&mut self, open: Open, at: usize) -> usize {
-        if self.open.last().is_some_and(|top| top.node == open.node) {
-            self.open.pop();
-        }
-        let next = self.nodes.len() as u32;
-        if let Some(node) = self.nodes.get_mut(open.node as usize) {
-            node.end = at as u32 + 1;
-            node.next = next;
-        }
-        at + 1
-    }
-
-    /// Reads a name, the colon and the beginning of the value.
-    #[inline]
-    fn member(&mut self, at: usize) -> Result<usize, Fault> {
-        if self.bytes.get(at) != Some(&b'"') {
-            return Err(self.unexpected(at));
-        }
-        let (end, escaped) = self.string(at + 1)?;
-        let hash = name_hash(self.bytes.get(at + 1..end).unwrap_or_default());
-        let kind = if escaped {
-            NodeKind::EscapedName
-        } else {
-            NodeKind::Name
-        };
-        self.push(kind, false, at + 1, end)?;
-        if let Some(node) = self.nodes.last_mut() {
-            node.next = hash;
-        }
-        if let Some(open) = self.open.last_mut()
-            && let Some(word) = open.seen.get_mut(hash as usize >> 6 & 3)
-        {
-            let bit = 1u64 << (hash & 63);
-            let maybe_seen = *word & bit != 0;
-            *word |= bit;
-            let object = open.node;
-            if maybe_seen {
-                self.overrule(object, hash, at + 1, end);
-            }
-        }
-        let colon = if self.bytes.get(end + 1) == Some(&b':') {
-            end + 1
-        } else {
-            skip_space(self.bytes, end + 1)
-        };
-        if self.bytes.get(colon) != Some(&b':') {
-            return Err(self.unexpected(colon));
-        }
-        self.value(skip_space(self.bytes, colon + 1))
-    }
-
-    /// Marks earlier members of this object that have the name at `start..end`. Names are compared as spelled.
-    #[cold]
-    fn overrule(&mut self, object: u32, hash: u32, start: usize, end: usize) {
-        let name = self.bytes.get(start..end);
-        let last = self.nodes.len().saturating_sub(1);
-        let mut at = object as usize + 1;
-        let mut found = false;
-        while at < last {
-            let Some(node) = self.nodes.get_mut(at) else { break };
-            if node.next == hash && self.bytes.get(node.start as usize..node.end as usize) == name {
-                found |= !node.flag;
-                node.flag = true;
-            }
-            at = self.nodes.get(at + 1).map_or(last, |value| value.next as usize);
-        }
-        if found {
-            self.repeated_names = true;
-            if let Some(node) = self.nodes.get_mut(object as usize) {
-                node.flag = true;
-            }
-        }
-    }
-
-    /// Offset of the closing quote, and whether there are escapes before it.
-    #[inline]
-    fn string(&self, from: usize) -> Result<(usize, bool), Fault> {
-        let at = scan::special(self.bytes, from);
-        if self.bytes.get(at) == Some(&b'"') {
-            Ok((at, false))
-        } else {
-            self.string_slow(at)
-        }
-    }
-
-    #[cold]
-    fn string_slow(&self, mut at: usize) -> Result<(usize, bool), Fault> {
-        let mut escaped = false;
-        loop {
-            match self.bytes.get(at) {
-                Some(b'"') => return Ok((at, escaped)),
-                Some(b'\\') => {
-                    escaped = true;
-                    let after = escape::check(self.bytes, at).map_err(|fault| self.unexpected(fault))?;
-                    at = scan::special(self.bytes, after);
-                }
-                _ => return Err(self.unexpected(at)),
-            }
-        }
-    }
-
-    fn literal(&mut self, at: usize, word: &[u8], kind: NodeKind) -> Result<usize, Fault> {
-        for (offset, expected) in word.iter().enumerate() {
-            if self.bytes.get(at + offset) != Some(expected) {
-                return Err(self.unexpected(at + offset));
-            }
-        }
-        let end = at + word.len();
-        self.push(kind, false, at, end)?;
-        Ok(end)
-    }
-
-    fn number(&self, from: usize) -> Result<usize, Fault> {
-        let mut at = from + usize::from(self.bytes.get(from) == Some(&b'-'));
-        at = match self.bytes.get(at) {
-            Some(b'0') => at + 1,
-            Some(b'1'..=b'9') => self.digits(at),
-            _ => return Err(self.unexpected(at)),
-        };
-        if self.bytes.get(at) == Some(&b'.') {
-            at = self.some_digits(at + 1)?;
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(at) {
-            let signed = matches!(self.bytes.get(at + 1), Some(b'+' | b'-'));
-            at = self.some_digits(at + 1 + usize::from(signed))?;
-        }
-        Ok(at)
-    }
-
-    fn digits(&self, mut at: usize) -> usize {
-        while self.bytes.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        at
-    }
-
-    fn some_digits(&self, at: usize) -> Result<usize, Fault> {
-        let end = self.digits(at);
-        if end == at {
-            Err(self.unexpected(at))
-        } else {
-            Ok(end)
-        }
+/// An incomplete character at the very end is a cut, not another encoding.
+fn not_utf8(error: std::str::Utf8Error) -> Fault {
+    let kind = if error.error_len().is_none() {
+        FaultKind::Truncated
+    } else {
+        FaultKind::Utf8
+    };
+    Fault {
+        kind,
+        at: error.valid_up_to(),
     }
 }
 

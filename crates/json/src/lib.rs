@@ -11,9 +11,13 @@
 
 mod escape;
 mod index;
+mod mask;
+mod pass;
 mod scan;
+mod triples;
 mod value;
 
 pub use escape::{escape_into, unescape};
-pub use index::{Document, Fault, FaultKind, Indexer, Limits};
+pub use index::{Document, Fault, FaultKind, Indexer, Limits, Piece};
+pub use triples::Triples;
 pub use value::{Items, Kind, Members, Value};

@@ -49,21 +49,25 @@ impl<'a> Value<'a> {
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.node().map_or(Kind::Missing, |node| node.kind.into())
     }
 
     /// Neither missing nor `null`.
+    #[inline]
     pub fn is_some(&self) -> bool {
         !matches!(self.kind(), Kind::Missing | Kind::Null)
     }
 
     /// Missing or `null`.
+    #[inline]
     pub fn is_none(&self) -> bool {
         !self.is_some()
     }
 
     /// Where its bytes stand in the document; a string with its quotes. Empty for what is missing.
+    #[inline]
     pub fn span(&self) -> std::ops::Range<usize> {
         self.node().map_or(0..0, |node| match node.kind {
             NodeKind::String | NodeKind::Name | NodeKind::EscapedName => {
@@ -74,6 +78,7 @@ impl<'a> Value<'a> {
     }
 
     /// Its bytes as they stand in the document; a string with its quotes.
+    #[inline]
     pub fn raw(&self) -> &'a str {
         self.document
             .and_then(|document| document.text.get(self.span()))
@@ -81,17 +86,16 @@ impl<'a> Value<'a> {
     }
 
     /// As it is spelled: the inside of a string with its escapes, a number, a word. Of an object or array all of it.
+    #[inline]
     pub fn spelled(&self) -> &'a str {
         let (Some(document), Some(node)) = (self.document, self.node()) else {
             return "";
         };
-        document
-            .text
-            .get(node.start as usize..node.end as usize)
-            .unwrap_or_default()
+        document.slice(node)
     }
 
     /// Whether it is a string with escapes in it.
+    #[inline]
     pub fn has_escapes(&self) -> bool {
         self.node()
             .is_some_and(|node| node.kind == NodeKind::String && node.flag)
@@ -104,7 +108,7 @@ impl<'a> Value<'a> {
         if node.kind != NodeKind::String {
             return None;
         }
-        let spelled = self.spelled();
+        let spelled = self.document?.slice(node);
         Some(if node.flag {
             self.unescaped(spelled)
         } else {
@@ -125,14 +129,18 @@ impl<'a> Value<'a> {
     /// The string, or a number or word as spelled; empty for everything else. An id is an id in either form.
     #[inline]
     pub fn text(&self) -> &'a str {
-        match self.kind() {
-            Kind::String => self.str().unwrap_or_default(),
-            Kind::Number | Kind::Bool => self.spelled(),
-            Kind::Missing | Kind::Null | Kind::Array | Kind::Object => "",
+        let (Some(document), Some(node)) = (self.document, self.node()) else {
+            return "";
+        };
+        match node.kind {
+            NodeKind::String if node.flag => self.unescaped(document.slice(node)),
+            NodeKind::String | NodeKind::Number | NodeKind::True | NodeKind::False => document.slice(node),
+            _ => "",
         }
     }
 
     /// `true` or `false`, also as a string of that word in any case.
+    #[inline]
     pub fn bool(&self) -> Option<bool> {
         match self.text() {
             text if text.eq_ignore_ascii_case("true") => Some(true),
@@ -253,7 +261,10 @@ impl<'a> Document<'a> {
     /// Whether the member's name is `name` exactly (`Some(true)`) or but for case; `None` where it is another or
     /// overruled. `at` is the index of the member's value.
     fn same_name(&'a self, member: &Node, at: u32, name: &str) -> Option<bool> {
-        let spelled = self.text.get(member.start as usize..member.end as usize)?;
+        let spelled = self.slice(member);
+        if spelled.as_bytes() == name.as_bytes() && member.kind == NodeKind::Name {
+            return (!member.flag).then_some(true);
+        }
         let own = if member.kind == NodeKind::EscapedName {
             Value::new(self, at).unescaped(spelled)
         } else {
@@ -278,13 +289,15 @@ impl<'a> Iterator for Members<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let document = self.document?;
         while self.at < self.end {
-            let name = document.nodes.get(self.at as usize)?;
-            let value = Value::new(document, self.at + 1);
-            self.at = value.node()?.next;
+            let pair = document.nodes.get(self.at as usize..)?;
+            let [name, value] = pair.first_chunk::<2>()?;
+            let at = self.at + 1;
+            self.at = value.next;
             if name.flag {
                 continue;
             }
-            let spelled = document.text.get(name.start as usize..name.end as usize)?;
+            let value = Value::new(document, at);
+            let spelled = document.slice(name);
             let plain = if name.kind == NodeKind::EscapedName {
                 value.unescaped(spelled)
             } else {

@@ -97,29 +97,44 @@ impl IdentityKey {
 
     /// Recursion is bounded by the reader's depth limit.
     fn leaves(&self, value: Value<'_>, path: u64, sum: &mut u128) {
-        let kind = value.kind();
-        match kind {
+        match value.kind() {
             Kind::Object => {
-                let mut members = value.members().peekable();
-                if members.peek().is_none() {
-                    *sum = sum.wrapping_add(self.long(path ^ Kind::Object as u64, b"{}"));
+                let mut empty = true;
+                for (name, member) in value.members() {
+                    self.below(member, self.short(path, name.as_bytes()), sum);
+                    empty = false;
                 }
-                for (name, member) in members {
-                    self.leaves(member, self.short(path, name.as_bytes()), sum);
+                if empty {
+                    *sum = sum.wrapping_add(self.long(path ^ Kind::Object as u64, b"{}"));
                 }
             }
             Kind::Array => {
-                let mut items = value.items().zip(1u64..).peekable();
-                if items.peek().is_none() {
+                let mut empty = true;
+                for (item, number) in value.items().zip(1u64..) {
+                    self.below(item, self.item(path, number), sum);
+                    empty = false;
+                }
+                if empty {
                     *sum = sum.wrapping_add(self.long(path ^ Kind::Array as u64, b"[]"));
                 }
-                for (item, number) in items {
-                    self.leaves(item, self.item(path, number), sum);
-                }
             }
-            // The kind keeps "1" and 1 apart.
-            _ => *sum = sum.wrapping_add(self.long(path ^ kind as u64, value.spelled().as_bytes())),
+            kind => *sum = sum.wrapping_add(self.leaf(value, kind, path)),
         }
+    }
+
+    /// A call only where there is something to go into: most values are leaves.
+    #[inline]
+    fn below(&self, value: Value<'_>, path: u64, sum: &mut u128) {
+        match value.kind() {
+            Kind::Object | Kind::Array => self.leaves(value, path, sum),
+            kind => *sum = sum.wrapping_add(self.leaf(value, kind, path)),
+        }
+    }
+
+    /// The kind keeps "1" and 1 apart.
+    #[inline]
+    fn leaf(&self, value: Value<'_>, kind: Kind, path: u64) -> u128 {
+        self.long(path ^ kind as u64, value.spelled().as_bytes())
     }
 }
 

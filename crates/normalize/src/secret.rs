@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-use changegate_json::{Document, Indexer, Kind, Limits, Value, escape_into};
+use changegate_json::{Document, Indexer, Kind, Limits, Piece, Value, escape_into};
 use regex::Regex;
 
 use crate::decode;
@@ -55,6 +55,8 @@ pub(crate) struct Masker {
     key: Vec<u8>,
     names: Names,
     subtree_names: Names,
+    /// Both: the one question that is asked of every name.
+    any_names: Names,
     subtrees: &'static [Subtree],
     tokens: tokens::Finder,
     patterns: Vec<Regex>,
@@ -78,10 +80,12 @@ const NESTING: u8 = 3;
 impl Masker {
     pub(crate) fn new(key: &[u8], rules: &SecretRules, more_names: &[String], patterns: Vec<Regex>) -> Self {
         let names = names::EVERYWHERE.iter().chain(rules.names).copied();
+        let names = names.chain(more_names.iter().map(String::as_str));
         let subtree_names = rules.subtrees.iter().flat_map(|subtree| subtree.names).copied();
         Self {
             key: key.to_vec(),
-            names: Names::new(names.chain(more_names.iter().map(String::as_str))),
+            names: Names::new(names.clone()),
+            any_names: Names::new(names.chain(subtree_names.clone())),
             subtree_names: Names::new(subtree_names),
             subtrees: rules.subtrees,
             tokens: tokens::Finder::new(),
@@ -120,17 +124,21 @@ impl Masker {
     ) -> Option<Masked<'a>> {
         let mut edits = ArenaVec::new_in(arena);
         let mut has_subtree = false;
-        for (name, value) in document.names() {
-            if self.names.contains(name) {
-                self.secret_value(arena, value, &mut edits);
+        for piece in document.pieces() {
+            match piece {
+                Piece::Name(name, value) if self.any_names.contains(name) => {
+                    if self.names.contains(name) {
+                        self.secret_value(arena, value, &mut edits);
+                    }
+                    has_subtree |= self.subtree_names.contains(name);
+                }
+                Piece::String(spelled, _) if !self.may_nest(spelled) => {}
+                Piece::String(_, value) => self.nested(arena, indexer, value, nesting, &mut edits),
+                Piece::Name(..) => {}
             }
-            has_subtree |= self.subtree_names.contains(name);
         }
         if has_subtree {
             self.subtrees_below(arena, document.root(), document.root(), &mut edits);
-        }
-        for leaf in document.leaves() {
-            self.nested(arena, indexer, leaf, nesting, &mut edits);
         }
         self.shapes(arena, document.text().as_bytes(), &mut edits);
         apply(arena, document.text().as_bytes(), edits)
@@ -201,6 +209,13 @@ impl Masker {
             _ if leaf.is_empty() || leaf.eq_ignore_ascii_case(name) => self.secret_value(arena, value, edits),
             _ => {}
         }
+    }
+
+    /// Whether [`nested`](Self::nested) has to look closer: most strings are turned away by their first character.
+    #[inline]
+    fn may_nest(&self, spelled: &str) -> bool {
+        let begins = matches!(spelled.as_bytes(), [b'{' | b'[' | b'\\' | b'e' | b'W', _, ..]);
+        begins || !self.patterns.is_empty()
     }
 
     /// JSON inside a string, as it is or in base64; and the tenant's patterns in any text.

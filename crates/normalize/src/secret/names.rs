@@ -103,26 +103,29 @@ const SEPARATORS: usize = 4;
 /// A set of names. Nearly all names of an event are turned away by first letter, last letter and length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    sorted: Vec<Vec<u8>>,
+    /// In lower case and without separators, sorted by hash.
+    known: Vec<(u32, Vec<u8>)>,
     /// For each pair of first and last letter (modulo 32) the lengths that a name can have, a bit each.
     lengths: Vec<u64>,
 }
 
 impl Names {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut sorted: Vec<Vec<u8>> = names.map(|name| plain(name.as_bytes()).collect()).collect();
-        sorted.retain(|name| !name.is_empty() && name.len() <= LONGEST);
-        sorted.sort();
-        sorted.dedup();
+        let mut known: Vec<(u32, Vec<u8>)> = names
+            .map(|name| (hash(name.as_bytes()), plain(name.as_bytes()).collect()))
+            .collect();
+        known.retain(|(_, name)| !name.is_empty() && name.len() <= LONGEST);
+        known.sort();
+        known.dedup();
         let mut lengths = vec![0; 32 * 32];
-        for name in &sorted {
+        for (_, name) in &known {
             if let (Some(first), Some(last)) = (name.first(), name.last())
                 && let Some(bits) = lengths.get_mut(pair(*first, *last))
             {
                 *bits |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
             }
         }
-        Self { sorted, lengths }
+        Self { known, lengths }
     }
 
     #[inline]
@@ -136,20 +139,24 @@ impl Names {
     }
 
     fn has(&self, name: &[u8]) -> bool {
-        let mut buffer = [0; LONGEST];
-        let mut length = 0;
-        for byte in plain(name) {
-            let Some(place) = buffer.get_mut(length) else {
-                return false;
-            };
-            *place = byte;
-            length += 1;
-        }
-        let plain = buffer.get(..length).unwrap_or_default();
-        self.sorted
-            .binary_search_by(|known| known.as_slice().cmp(plain))
-            .is_ok()
+        let hash = hash(name);
+        let first = self.known.partition_point(|(known, _)| *known < hash);
+        let alike = self
+            .known
+            .iter()
+            .skip(first)
+            .take_while(|(known, _)| *known == hash);
+        alike
+            .into_iter()
+            .any(|(_, known)| plain(name).eq(known.iter().copied()))
     }
+}
+
+/// Of the letters in lower case, without separators (FNV-1a).
+fn hash(name: &[u8]) -> u32 {
+    plain(name).fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Upper and lower case agree in the low five bits.

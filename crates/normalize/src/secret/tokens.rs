@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, Match, packed};
+use changegate_json::Triples;
 
 /// How far a token reaches from where its beginning was found.
 enum Shape {
@@ -18,7 +18,7 @@ enum Shape {
     Pem,
 }
 
-/// Documented prefixes of the issuers named; all are looked for in one pass.
+/// Documented prefixes of the issuers named. Each needs three bytes in [`TRIPLES`].
 const SHAPES: [(&str, Shape); 48] = [
     ("ghp_", Shape::Prefixed(20)), // GitHub
     ("gho_", Shape::Prefixed(20)),
@@ -71,37 +71,81 @@ const SHAPES: [(&str, Shape); 48] = [
     ("-----BEGIN ", Shape::Pem),
 ];
 
-/// Finds tokens: vectorised where the machine can, by automaton elsewhere.
+/// Three bytes of each head that stand in little else: they are looked for, the rest is compared where they are found.
+/// Those that are alike share a group.
+const TRIPLES: [&[&[u8; 3]]; 8] = [
+    &[b"hp_", b"ho_", b"hu_", b"hs_", b"hr_", b"pm_", b"op_"],
+    &[b"ey=", b"re=", b"ig=", b"rd=", b"wd=", b"RD=", b"en=", b"et="],
+    &[b"b_p", b"k_l", b"pyp", b"SWS"],
+    &[b"glp", b"ldt", b"lrt", b"ks."],
+    &[b"xox", b"xap", b"hvs", b"ya2"],
+    &[b"--p", b"---", b"://", b"eyJ"],
+    &[b"AIz", b"TT3", b"SG."],
+    &[b"Bea", b"Bas"],
+];
+
+/// A head, by the three bytes of it that are looked for.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    triple: u32,
+    /// Where in the head they stand.
+    offset: usize,
+    shape: usize,
+}
+
+/// Finds tokens.
 #[derive(Clone, Debug)]
-pub(super) enum Finder {
-    Packed(packed::Searcher),
-    Automaton(AhoCorasick),
+pub(super) struct Finder {
+    triples: Triples,
+    /// Sorted by their three bytes.
+    heads: Vec<Head>,
 }
 
 impl Finder {
     pub(super) fn new() -> Self {
-        let heads = SHAPES.iter().map(|(head, _)| head);
-        if let Some(searcher) = packed::Searcher::new(heads.clone()) {
-            return Self::Packed(searcher);
+        let mut heads: Vec<_> = SHAPES
+            .iter()
+            .enumerate()
+            .filter_map(|(shape, (head, _))| {
+                let mut triples = TRIPLES.iter().copied().flatten();
+                triples.find_map(|triple| {
+                    let offset = memchr::memmem::find(head.as_bytes(), *triple)?;
+                    Some(Head {
+                        triple: key(triple),
+                        offset,
+                        shape,
+                    })
+                })
+            })
+            .collect();
+        heads.sort_by_key(|head| head.triple);
+        Self {
+            triples: Triples::new(&TRIPLES),
+            heads,
         }
-        // A few dozen short literals are within every limit of the builder.
-        Self::Automaton(
-            AhoCorasick::new(heads).unwrap_or_else(|error| panic!("token shapes do not build: {error}")),
-        )
     }
 
     /// Hands on the bytes of each token.
     pub(super) fn each(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
-        let mut token = |hit: Match| {
-            if let Some(range) = extent(bytes, hit.pattern().as_usize(), hit.start()) {
-                found(range);
+        self.triples.each(bytes, |at| {
+            let Some(triple) = bytes.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
+                return;
+            };
+            let triple = key(triple);
+            let first = self.heads.partition_point(|head| head.triple < triple);
+            let alike = self.heads.get(first..).unwrap_or_default();
+            for head in alike.iter().take_while(|head| head.triple == triple) {
+                let range = at
+                    .checked_sub(head.offset)
+                    .and_then(|start| extent(bytes, head.shape, start));
+                range.into_iter().for_each(&mut found);
             }
-        };
-        match self {
-            Self::Packed(searcher) => searcher.find_iter(bytes).for_each(&mut token),
-            Self::Automaton(automaton) => automaton.find_iter(bytes).for_each(&mut token),
-        }
+        });
     }
+}
+
+const fn key([first, second, third]: &[u8; 3]) -> u32 {
+    u32::from_be_bytes([0, *first, *second, *third])
 }
 
 const fn in_token(byte: u8) -> bool {
@@ -131,9 +175,12 @@ fn is_page(before: &[u8]) -> bool {
         })
 }
 
-/// The bytes of the secret whose beginning (number `shape`) was found at `start`; `None` where it only looks so.
+/// The bytes of the secret whose head (number `shape`) may stand at `start`; `None` where it only looks so.
 fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
     let (head, shape) = SHAPES.get(shape)?;
+    if !bytes.get(start..)?.starts_with(head.as_bytes()) {
+        return None;
+    }
     let after = start + head.len();
     let alone = start
         .checked_sub(1)
@@ -184,12 +231,15 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                     && !matches!(byte, b'/' | b'@' | b':' | b'"' | b'\\' | b'?' | b'#' | b'<')
             };
             let user = run(bytes, after, in_part);
+            if bytes.get(user) != Some(&b':') {
+                return None;
+            }
             let end = run(bytes, user + 1, |byte| in_part(byte) || byte == b':');
             let masked = bytes
                 .get(user + 1..end)
                 .unwrap_or_default()
                 .starts_with(super::COMMITMENT.as_bytes());
-            let is_secret = bytes.get(user) == Some(&b':') && bytes.get(end) == Some(&b'@') && end > user + 1;
+            let is_secret = bytes.get(end) == Some(&b'@') && end > user + 1;
             (is_secret && !masked).then_some(user + 1..end)
         }
         Shape::Pem => {
@@ -205,6 +255,37 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                 Some(mark + 9 + memchr::memmem::find(tail, b"-----")? + 5)
             });
             Some(start..after + end.unwrap_or(body.len()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_head_is_looked_for_and_found_wherever_it_stands() {
+        let finder = Finder::new();
+        assert_eq!(finder.heads.len(), SHAPES.len());
+        let tail = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        for (head, shape) in &SHAPES {
+            let token = match shape {
+                Shape::Jwt => "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl".to_owned(),
+                Shape::Credentials => "://bob:aaaa@".to_owned(),
+                Shape::Pem => "-----BEGIN RSA PRIVATE KEY-----aaaa-----END RSA PRIVATE KEY-----".to_owned(),
+                Shape::Prefixed(_) | Shape::Assigned(_) => format!("{head}{tail}"),
+            };
+            for before in 0..70 {
+                let text = format!("{}{token} x", " ".repeat(before));
+                let mut found = Vec::new();
+                finder.each(text.as_bytes(), |range| found.push(text[range].to_owned()));
+                assert!(
+                    found
+                        .iter()
+                        .any(|secret| secret.contains("aaaa") || secret == &token),
+                    "{text}: {found:?}"
+                );
+            }
         }
     }
 }
