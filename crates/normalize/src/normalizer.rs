@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use bumpalo::Bump;
 use changegate_json::{Document, Indexer, Limits, Value};
 use changegate_types::{
-    Digest, Keyed128, Mark, Marks, RawRecord, Reject, RejectCode, SkipReason, TimeMicros,
+    Class, Digest, Keyed128, Mark, Marks, RawRecord, Reject, RejectCode, SkipReason, TimeMicros, Verb,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -357,6 +357,12 @@ impl Normalizer {
             event.event_time = kafka_time;
         } else if !(-400 * DAY_MICROS..=DAY_MICROS).contains(&(event.event_time.0 - kafka_time.0)) {
             context.mark(Mark::TimeOutOfRange);
+        }
+        if event.api_operation.is_empty() && event.verb != Verb::Read && event.class != Class::Authentication
+        {
+            // What does not say what it did may have done anything.
+            context.mark(Mark::UnknownType);
+            event.is_change = true;
         }
         if event.actor_uid.is_empty() {
             event.actor_uid = event.actor_name;

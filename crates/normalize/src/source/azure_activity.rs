@@ -117,7 +117,11 @@ pub(super) fn unwrap<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
         _ => root,
     };
     match list.kind() {
-        Kind::Array => list.items().for_each(|item| record(item, root, out)),
+        Kind::Array => list.items().for_each(|item| match item.get("records").kind() {
+            // A batch of an event hub's messages.
+            Kind::Array => unwrap(item, out),
+            _ => record(item, root, out),
+        }),
         _ => record(root, root, out),
     }
     if out.is_empty() {
@@ -364,7 +368,7 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Par
     let (mut methods, mut kind, mut managed) = ("", "", "");
     for (name, value) in claims.members() {
         let text = value.text();
-        match name.rsplit('/').next().unwrap_or(name) {
+        match context.lower(name.rsplit('/').next().unwrap_or(name)) {
             "upn" => upn = text,
             // The URI holds the sign-in name, the short name what people call the actor.
             "name" if name.len() > 4 => mail = first(&[mail, text]),

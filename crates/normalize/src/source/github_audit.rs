@@ -61,7 +61,9 @@ impl Source for GitHubAudit {
 fn entry<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
     let inner = root.get("event");
     let value = if inner.kind() == Kind::Object { inner } else { root };
-    if value.kind() == Kind::Object && value.any(&["action", "_document_id"]).is_some() {
+    let who = value.any(&["actor", "user"]).is_some() && value.any(&["org", "repo", "business"]).is_some();
+    let marks = ["action", "_document_id", "@timestamp", "actor_id"];
+    if value.kind() == Kind::Object && (who || value.any(&marks).is_some()) {
         out.push(Unwrapped::Child(Found {
             value,
             envelope: root,
@@ -159,7 +161,7 @@ fn members<'a>(
     object: Value<'a>,
 ) {
     for (name, value) in object.members() {
-        let field: &mut &'a str = match name {
+        let field: &mut &'a str = match context.lower(name) {
             "data" if value.kind() == Kind::Object => {
                 parts.data = value;
                 continue;

@@ -110,6 +110,10 @@ fn is_known(body: Value<'_>) -> bool {
         "hook",
         "security_advisory",
         "enterprise",
+        "commits",
+        "pull_request",
+        "workflow_run",
+        "deployment",
     ];
     body.any(&marks).is_some()
 }
@@ -225,9 +229,11 @@ fn kind<'a>(
                 "pull_request" if is_merge(parts) => "merged",
                 "deployment_status" => parts.object.get("state").text(),
                 "fork" if parts.repository.get("private").bool() == Some(true) => "private",
+                "fork" => "public",
                 _ => parts.action,
             };
-            words.contains(&word)
+            // Where it does not say, the safe side.
+            word.is_empty() || words.contains(&word)
         }
     };
     match (parts.event, parts.action) {
@@ -251,9 +257,11 @@ fn kind<'a>(
 /// A pull request that is closed by being merged. Old payloads say so by `merged_at` alone.
 pub(super) fn is_merge(parts: &Parts<'_>) -> bool {
     let merged = parts.pull_request.get("merged").bool();
+    let merged_at = parts.pull_request.get("merged_at");
     parts.event == "pull_request"
         && parts.action == "closed"
-        && merged.unwrap_or_else(|| parts.pull_request.get("merged_at").is_some())
+        // A body that is cut short may say neither.
+        && merged.unwrap_or_else(|| merged_at.is_some() || merged_at.kind() == changegate_json::Kind::Missing)
 }
 
 fn outcome<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {

@@ -44,8 +44,14 @@ impl Source for GitLabWebhook {
 
     fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
         let is_known = |body: Value<'_>| {
-            body.any(&["object_kind", "event_name", "object_attributes"])
-                .is_some()
+            body.any(&[
+                "object_kind",
+                "event_name",
+                "object_attributes",
+                "project",
+                "project_id",
+            ])
+            .is_some()
         };
         webhook::unwrap(context, root, is_known, out);
     }

@@ -114,12 +114,14 @@ fn unwrap<'a>(
 ) {
     if root.kind() == Kind::Array {
         root.items()
-            .for_each(|item| event(context, item, root, in_record, out));
+            .for_each(|item| unwrap(context, item, in_record, out));
         return;
     }
     let items = root.get("items");
     let log_events = root.get("logEvents");
-    if items.kind() == Kind::Array || root.get("kind").text() == "EventList" {
+    let is_list = root.get("kind").text() == "EventList";
+    // The server writes `null` for an empty list; anything else is none, and no event either.
+    if items.kind() == Kind::Array || (is_list && items.is_none()) {
         items
             .items()
             .for_each(|item| event(context, item, root, in_record, out));

@@ -104,11 +104,9 @@ fn unwrap<'a>(
 }
 
 fn one<'a>(value: Value<'a>, envelope: Value<'a>, in_record: bool, out: &mut List<'a, Unwrapped<'a>>) {
-    if value.kind() == Kind::Object
-        && value
-            .any(&["eventType", "uuid", "legacyEventType", "published"])
-            .is_some()
-    {
+    let who = value.get("actor").is_some() && value.any(&["outcome", "target", "client"]).is_some();
+    let marks = ["eventType", "uuid", "legacyEventType", "published"];
+    if value.kind() == Kind::Object && (who || value.any(&marks).is_some()) {
         out.push(Unwrapped::Child(Found {
             value,
             envelope,
@@ -163,7 +161,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
         }
     }
     parts.debug = context.nested(parts.debug);
-    if event.api_operation.is_empty() {
+    // The legacy type of all that is new says nothing.
+    if event.api_operation.is_empty() && parts.legacy != "core.event" {
         event.api_operation = parts.legacy;
     }
     event.api_service = event.api_operation.split('.').next().unwrap_or_default();

@@ -37,7 +37,8 @@ fn one<'a>(
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
     let wrapped = root.get("body");
-    if root.get("headers").is_some() && wrapped.is_some() {
+    let alone = wrapped.kind() == Kind::Object && !is_known(root);
+    if wrapped.is_some() && (alone || root.get("headers").is_some()) {
         let body = if root.get("isBase64Encoded").bool() == Some(true) {
             match context.nested_base64(wrapped) {
                 Ok(body) => body,

@@ -131,10 +131,13 @@ fn from_parameters<'a>(
     let mut found = Value::MISSING;
     let mut key = Value::MISSING;
     for (name, value) in parameters.members() {
-        if name == "key" {
+        if name.eq_ignore_ascii_case("key") {
             key = value;
         }
-        if let Some(rank) = NAMING.iter().take(best).position(|(known, _)| *known == name)
+        if let Some(rank) = NAMING
+            .iter()
+            .take(best)
+            .position(|(known, _)| known.eq_ignore_ascii_case(name))
             && value.is_some()
         {
             best = rank;

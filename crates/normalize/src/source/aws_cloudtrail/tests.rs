@@ -112,6 +112,16 @@ fn an_event_without_id_time_or_actor_is_still_a_change() {
 }
 
 #[test]
+fn what_does_not_say_what_it_did_may_have_done_anything() {
+    let text = r#"{"eventID":"E1","eventSource":"iam.amazonaws.com","userIdentity":{"type":"Root"}}"#;
+    let event = change(SOURCE, text);
+    event.has("is_change", true);
+    event.has_mark("unknown_type");
+    let read = text.replace(r#""eventID""#, r#""readOnly":true,"eventID""#);
+    change(SOURCE, &read).has("is_change", false);
+}
+
+#[test]
 fn wrong_types_and_repeated_keys_are_marked() {
     let event = change(
         SOURCE,

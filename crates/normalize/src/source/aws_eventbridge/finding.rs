@@ -116,7 +116,7 @@ fn principal<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, key: Va
 
 fn push<'a>(list: &mut List<'a, Resource<'a>>, part: &str, kind: &'a str, details: Value<'a>) {
     let names: &[&str] = match part {
-        "accessKeyDetails" => &["accessKeyId", "userName", "principalId"],
+        _ if part.eq_ignore_ascii_case("accessKeyDetails") => &["accessKeyId", "userName", "principalId"],
         // Lists of addresses and tags are no resources.
         _ if details.kind() != Kind::Object => return,
         _ => &[

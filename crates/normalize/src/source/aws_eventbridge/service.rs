@@ -303,6 +303,10 @@ fn kind<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, detail: Valu
             "RUNNING" if operation.contains("Task") => (Verb::Create, Class::ApiActivity, true),
             _ => (Verb::Update, Class::ApiActivity, true),
         },
+        // The item is missing, and it changed.
+        "aws.config" if operation.ends_with("Item Change") => {
+            (Verb::Update, Class::CloudResourcesInventory, true)
+        }
         // What AWS tells of itself, and the clock's tick.
         "aws.health" | "aws.events" | "aws.scheduler" | "aws.trustedadvisor" | "aws.cloudwatch"
         | "aws.config" => (Verb::Other, Class::ApiActivity, false),

@@ -10,11 +10,11 @@ pub(super) fn meaning(kind: &str, word: &str) -> Option<(Class, PrivilegeClass, 
         UserAccess,
     };
     use PrivilegeClass::{Data, Identity, Keys, Logging, None as Nothing, Pipeline};
-    // A run is reported at each step; the last one counts.
-    let ended = matches!(word, "success" | "failed" | "canceled");
+    // A run is reported at each step; the last one counts. Where the hook does not say, the safe side.
+    let ended = matches!(word, "success" | "failed" | "canceled" | "");
     Some(match kind {
         "push" | "tag_push" | "repository_update" => (ApiActivity, Pipeline, true),
-        "merge_request" => (ApiActivity, Pipeline, matches!(word, "merge" | "merged")),
+        "merge_request" => (ApiActivity, Pipeline, matches!(word, "merge" | "merged" | "")),
         "pipeline" => (ApiActivity, Pipeline, ended),
         "build" | "job" => (ApiActivity, Pipeline, false),
         "deployment" => (ApplicationLifecycle, Pipeline, ended),
