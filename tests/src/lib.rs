@@ -1,7 +1,19 @@
 //! The program as its users run it, against a real Kafka broker and a real ClickHouse server.
 
+mod proxy;
+mod served;
+mod site;
+
+pub use proxy::{Moment, Proxy, Rule};
+pub use served::{Config, Served};
+pub use site::{Committed, Message, Site};
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// How long something may take that does not depend on the machine's speed alone. Past it, a test has failed.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The program of this build; `make test` builds it first.
 ///
@@ -37,4 +49,20 @@ pub fn said(output: &Output) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )
+}
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// After [`PATIENCE`], with what was waited for.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

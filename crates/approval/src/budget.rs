@@ -126,4 +126,93 @@ impl Asker {
         }
         self.asked[0].insert(change_uid.0);
     }
+
+    /// Writes what it remembers for a snapshot; equal memories give equal bytes.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.hour.to_le_bytes());
+        let mut used: Vec<_> = self.used.iter().collect();
+        used.sort_unstable();
+        out.extend_from_slice(&(used.len() as u32).to_le_bytes());
+        for (tenant, count) in used {
+            out.extend_from_slice(&(tenant.len() as u32).to_le_bytes());
+            out.extend_from_slice(tenant.as_bytes());
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        for asked in &self.asked {
+            let mut asked: Vec<u128> = asked.iter().copied().collect();
+            asked.sort_unstable();
+            out.extend_from_slice(&(asked.len() as u32).to_le_bytes());
+            asked
+                .iter()
+                .for_each(|uid| out.extend_from_slice(&uid.to_le_bytes()));
+        }
+    }
+
+    /// Reads what [`Asker::save`] wrote. `None`: damaged.
+    pub fn load(rules: AskRules, asked_max: usize, bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut asker = Self::new(rules, asked_max);
+        asker.hour = i64::from_le_bytes(take(&mut rest)?);
+        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+            let length = u32::from_le_bytes(take(&mut rest)?) as usize;
+            let (tenant, after) = rest.split_at_checked(length)?;
+            rest = after;
+            let tenant = std::str::from_utf8(tenant).ok()?.to_owned();
+            asker.used.insert(tenant, u32::from_le_bytes(take(&mut rest)?));
+        }
+        for asked in &mut asker.asked {
+            for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
+                asked.insert(u128::from_le_bytes(take(&mut rest)?));
+            }
+        }
+        rest.is_empty().then_some(asker)
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn saved_and_loaded_it_says_the_same() {
+        let rules = AskRules {
+            approval_max_age_micros: i64::MAX,
+            budget_per_hour: 2,
+        };
+        let change = |uid: u128| Candidate {
+            tenant_uid: "tenant",
+            change_uid: Keyed128(uid),
+            decision: Decision::RequireApproval,
+            is_change: true,
+            redelivery: false,
+            learning: false,
+            event_time: TimeMicros(0),
+            ingest_time: TimeMicros(0),
+            decision_time: TimeMicros(7_200_000_000),
+        };
+        let mut asker = Asker::new(rules, 100);
+        asker.ask(&change(1));
+        asker.durable(Keyed128(1));
+        asker.ask(&change(2));
+        let mut bytes = Vec::new();
+        asker.save(&mut bytes);
+        let mut again = Asker::load(rules, 100, &bytes).unwrap();
+        for asker in [&mut asker, &mut again] {
+            assert_eq!(asker.ask(&change(1)).ask, Ask::Repeat);
+            assert_eq!(
+                asker.ask(&change(3)).ask,
+                Ask::Grouped,
+                "the budget of the hour is used up"
+            );
+        }
+        for length in 0..bytes.len() {
+            assert!(Asker::load(rules, 100, &bytes[..length]).is_none(), "{length}");
+        }
+    }
 }

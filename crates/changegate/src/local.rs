@@ -17,7 +17,11 @@ impl Local {
     /// Starts both and points the settings at them.
     pub(crate) fn start(settings: &mut Settings, data: Option<&Path>) -> anyhow::Result<Self> {
         let random = random()?;
-        settings.engines.data_dir = data.map_or_else(|| settings.engines.data_dir.clone(), Path::to_owned);
+        if let Some(data) = data {
+            data.clone_into(&mut settings.engines.data_dir);
+            // What was learned from other engines is of no use here.
+            settings.state.dir = data.join("state");
+        }
         settings.ensure_local_mask_key(&random)?;
         let database = settings.clickhouse.database.clone();
         let password = hex(&random[..16]);

@@ -4,8 +4,10 @@
 
 mod args;
 mod commands;
+mod crew;
 mod input;
 mod local;
+mod memory;
 mod output;
 mod setup;
 mod stream;

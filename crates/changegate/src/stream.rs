@@ -1,31 +1,32 @@
 //! The stream put together: Kafka in, ClickHouse and Kafka out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use bumpalo::Bump;
-use changegate_approval::{AskRules, Asker};
 use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, RowBinary};
 use changegate_config::{ClickHouseUser, Reads, Settings};
-use changegate_kafka::{Consumer, Producer, TopicPlan};
+use changegate_kafka::{Admin, Consumer, Producer, TopicPlan};
 use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
 use changegate_pipeline::judge::BlockStats;
 use changegate_pipeline::ledger::{Ledger, Operation};
 use changegate_pipeline::observe::TickStats;
 use changegate_pipeline::{
-    BatchLimits, Clock, Equipment, Judge, Normalize, Now, Observer, PoisonLimits, Ports, Recent, Rules,
+    BatchLimits, Clock, Equipment, Judge, Normalize, Now, Observer, PoisonLimits, Ports, ReadTo, Rules,
     Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
 };
-use changegate_risk::{Model, State};
+use changegate_risk::Model;
 use changegate_telemetry::{
     Clock as _, Component, Counter, Gauge, Histogram, Metric, Metrics, SystemClock, Tasks, spawn_thread,
 };
 use changegate_types::{ChangeEvent, Digest, RawRecord, Score, TimeMicros, Versions};
 use sha2::{Digest as _, Sha256};
 
+use crate::crew::{Crew, watch_copies, watch_topics};
+use crate::memory::{Memory, Positions};
 use crate::setup;
 
 /// The parts that a worker of this program is built of.
@@ -70,7 +71,10 @@ impl Normalize for Reader {
 }
 
 #[derive(Debug)]
-struct StreamScorer(changegate_risk::Scorer);
+struct StreamScorer {
+    scorer: changegate_risk::Scorer,
+    positions: Arc<Positions>,
+}
 
 impl Scorer for StreamScorer {
     fn score<'a>(
@@ -80,16 +84,20 @@ impl Scorer for StreamScorer {
         out: &mut Vec<Option<Score<'a>>>,
     ) {
         let mut scores = Vec::with_capacity(events.len());
-        self.0.score_block(arena, events, &mut scores);
+        self.scorer.score_block(arena, events, &mut scores);
         out.extend(scores.into_iter().map(Some));
     }
 
     fn learn(&mut self, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
-        self.0.learn_block(events);
+        self.scorer.learn_block(events);
     }
 
-    fn learned_to(&self, _: &str, _: u32, _: i32) -> Option<i64> {
-        None
+    fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64> {
+        self.positions.learned_to(topic, incarnation, partition)
+    }
+
+    fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
+        self.positions.note(place, durable);
     }
 }
 
@@ -98,6 +106,8 @@ impl Scorer for StreamScorer {
 pub(crate) struct Totals {
     /// Records whose rows, requests and dead letters are durable.
     pub(crate) records: AtomicU64,
+    /// The stream ended by an error, which was logged.
+    pub(crate) failed: AtomicBool,
 }
 
 /// Metrics and health of one worker.
@@ -298,15 +308,15 @@ pub(crate) fn start(
         config_hash: sha256(&settings.row_settings()),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let state = Arc::new(State::new(model, setup::limits(settings)));
-    let recent = Arc::new(Recent::new(settings.state.recent_ids_max));
-    let asker = Arc::new(Mutex::new(Asker::new(
-        AskRules {
-            approval_max_age_micros: settings.decision.approval_max_age.as_micros() as i64,
-            budget_per_hour: settings.decision.budget_per_hour,
-        },
-        settings.state.asked_max,
-    )));
+    let memory = Memory::load(settings, model);
+    let crew = Arc::new(Crew::new(
+        memory,
+        usize::from(settings.kafka.workers),
+        settings.state.snapshot_interval,
+        settings.batch.drain_deadline,
+        metrics,
+    ));
+    let memory = crew.memory();
     let ledger = Arc::new(ClickHouseLedger::new(
         clickhouse(settings, &settings.clickhouse.writer)?,
         runtime.clone(),
@@ -336,18 +346,18 @@ pub(crate) fn start(
         });
         let judge = Judge {
             topics: topics.collect::<anyhow::Result<Vec<_>>>()?,
-            scorer: StreamScorer(changegate_risk::Scorer::new(
-                Arc::clone(model),
-                Arc::clone(&state),
-            )),
+            scorer: StreamScorer {
+                scorer: changegate_risk::Scorer::new(Arc::clone(model), Arc::clone(&memory.state)),
+                positions: Arc::clone(&memory.positions),
+            },
             encoder: RowBinary,
             rules: Rules {
                 thresholds: settings.decision.thresholds.clone(),
                 versions: versions.clone(),
                 approval_topic: settings.decision.approval_topic.clone(),
             },
-            recent: Arc::clone(&recent),
-            asker: Arc::clone(&asker),
+            recent: Arc::clone(&memory.recent),
+            asker: Arc::clone(&memory.asker),
         };
         let component = health.component(format!("worker-{number}"));
         component.not_ready("starting", "waiting for partitions");
@@ -362,14 +372,15 @@ pub(crate) fn start(
             judge,
             settings: worker_settings(settings, &name),
         });
-        let stopping = tasks.clone();
+        let (stopping, crew, ended) = (tasks.clone(), Arc::clone(&crew), Arc::clone(&totals));
         let noted = (number == 0).then(|| (Arc::clone(&ledger), name.clone(), versions.clone()));
         spawn_thread(tasks, &format!("worker-{number}"), move || {
             if let Some((ledger, who, versions)) = &noted {
                 note(ledger, "start", who, versions);
             }
-            if let Err(error) = run(worker, &stopping) {
+            if let Err(error) = run(worker, usize::from(number), &crew, &stopping) {
                 tracing::error!(%error, "worker ended");
+                ended.failed.store(true, Ordering::Release);
                 stopping.shutdown().request("a worker ended");
             }
             if let Some((ledger, who, versions)) = &noted {
@@ -377,15 +388,30 @@ pub(crate) fn start(
             }
         })?;
     }
+    let _entered = runtime.enter();
+    let topics = names.iter().map(|name| (*name).to_owned()).collect();
+    let grace = settings.kafka.session_timeout + Duration::from_secs(15);
+    watch_topics(&crew, Admin::new(&connection)?, topics, grace, &totals, tasks);
+    watch_copies(ledger.client().clone(), metrics, tasks);
     Ok(totals)
 }
 
-fn run(mut worker: Worker<Real>, tasks: &Tasks) -> Result<(), changegate_pipeline::Error> {
+fn run(
+    mut worker: Worker<Real>,
+    number: usize,
+    crew: &Crew,
+    tasks: &Tasks,
+) -> Result<(), changegate_pipeline::Error> {
     loop {
         if tasks.shutdown().requested() {
             worker.stop();
         }
-        if worker.turn()? == Turn::Drained {
+        crew.visit(number, &mut worker);
+        let turn = worker.turn()?;
+        crew.reads(number, &worker);
+        if turn == Turn::Drained {
+            // Only a clean end leaves a snapshot of its own.
+            crew.leave();
             return Ok(());
         }
     }
@@ -446,6 +472,7 @@ fn worker_settings(settings: &Settings, name: &str) -> WorkerSettings {
         },
         who: name.to_owned(),
         tag,
+        learn_back: settings.state.learn_back_records.into(),
         ..WorkerSettings::default()
     }
 }

@@ -152,6 +152,7 @@ impl RawState {
         State {
             dir: self.dir.unwrap_or_else(|| engines.data_dir.join("state")),
             snapshot_interval: self.snapshot_interval,
+            learn_back_records: self.learn_back_records,
             actors_max: self.actors_max as usize,
             actor_counts_max: self.actor_counts_max as usize,
             shared_counts_max: self.shared_counts_max as usize,

@@ -293,6 +293,9 @@ section! {
         dir: Option<PathBuf> = None,
         /// Time between snapshots. Default "60s".
         snapshot_interval: Duration = 60 * SECOND,
+        /// Without a snapshot that can be taken, so many records before the start are read again in each partition to
+        /// learn from them, as far as the topic holds them. Default 1000000; 0 starts empty.
+        learn_back_records: u32 = 1_000_000,
         /// Actors remembered; the weakest is forgotten for a new one. Default 131072.
         actors_max: u32 = 131_072,
         /// Counts of single actors, 8 bytes each. Default 4194304.

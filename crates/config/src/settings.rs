@@ -253,6 +253,8 @@ pub struct State {
     pub dir: PathBuf,
     /// Time between snapshots.
     pub snapshot_interval: Duration,
+    /// Records per partition that are learned from again where there is no snapshot.
+    pub learn_back_records: u32,
     /// Actors remembered.
     pub actors_max: usize,
     /// Counts of single actors.

@@ -144,6 +144,20 @@ impl Admin {
         Ok(created)
     }
 
+    /// How many partitions a topic has; `None` where the brokers know none of this name.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer in this time.
+    pub fn partitions(&self, name: &str, within: Duration) -> Result<Option<usize>, Error> {
+        let about = |error| self.settings.error(format!("looking at topic {name}"), error);
+        let metadata = self.reader.fetch_metadata(Some(name), within).map_err(about)?;
+        let known = metadata
+            .topics()
+            .iter()
+            .find(|topic| topic.name() == name && topic.error().is_none());
+        Ok(known.map(|topic| topic.partitions().len()))
+    }
+
     /// What a topic holds; `None` where there is none of this name.
     ///
     /// # Errors

@@ -14,10 +14,10 @@ pub fn point(name: &str) {
         let (name, count) = setting.rsplit_once(':')?;
         Some((name.to_owned(), count.parse().ok()?))
     });
-    if let Some((_, count)) = at.as_ref().filter(|(at, _)| at == name) {
-        if PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count {
-            std::process::abort();
-        }
+    if let Some((_, count)) = at.as_ref().filter(|(at, _)| at == name)
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *count
+    {
+        std::process::abort();
     }
 }
 

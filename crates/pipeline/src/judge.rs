@@ -71,7 +71,25 @@ pub trait Scorer {
     fn learn(&mut self, arena: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]);
 
     /// How far the state that was loaded had read the partition: it knows everything below this offset.
+    /// `None`: it knows nothing of the partition.
     fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64>;
+
+    /// Tells how far the partition was handed to this scorer. `durable`: all of it is committed, so that a snapshot may
+    /// hold it. A worker tells it when it stands still and when it lets go of a partition.
+    fn read_to(&mut self, _place: ReadTo<'_>, _durable: bool) {}
+}
+
+/// How far a partition was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadTo<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Incarnation.
+    pub incarnation: u32,
+    /// Partition.
+    pub partition: i32,
+    /// The next offset.
+    pub next: i64,
 }
 
 /// A topic and how its records are read.

@@ -45,6 +45,7 @@ pub mod recover;
 pub mod replay;
 /// Rows as the pipeline hands them to an encoder.
 pub mod rows;
+mod still;
 mod tick;
 mod worker;
 /// Writing one batch.
@@ -53,7 +54,7 @@ pub mod write;
 pub use batch::BatchLimits;
 pub use clock::{Clock, Now};
 pub use error::Error;
-pub use judge::{Judge, Normalize, Rules, Scorer, Topic};
+pub use judge::{Judge, Normalize, ReadTo, Rules, Scorer, Topic};
 pub use ledger::Ledger;
 pub use observe::{Blind, Observer};
 pub use poison::PoisonLimits;

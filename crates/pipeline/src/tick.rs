@@ -147,8 +147,9 @@ impl<P: Ports> Worker<P> {
         }
     }
 
-    fn draining(&self) -> bool {
-        matches!(self.group, Group::Draining { .. })
+    /// Batches are finished as they are: no record comes to fill them.
+    fn finishing(&self) -> bool {
+        matches!(self.group, Group::Draining { .. }) || self.is_holding()
     }
 
     fn begin(&mut self, now: Now) -> Result<(), Error> {
@@ -156,7 +157,7 @@ impl<P: Ports> Worker<P> {
             return Ok(());
         }
         let limits = &self.settings.batch;
-        let due = self.draining()
+        let due = self.finishing()
             || self.open.is_full(limits)
             || now.up.saturating_sub(self.open.opened) >= limits.age_max;
         if !self.open.is_empty() && due {
@@ -165,10 +166,10 @@ impl<P: Ports> Worker<P> {
             return self.fence(now);
         }
         let idle = now.up.saturating_sub(self.tick.closes_since) >= self.settings.idle_close;
-        if !self.tick.closes.is_empty() && self.open.is_empty() && (idle || self.draining()) {
+        if !self.tick.closes.is_empty() && self.open.is_empty() && (idle || self.finishing()) {
             return self.close(now);
         }
-        if self.open.is_empty() && !self.draining() {
+        if self.open.is_empty() && !self.finishing() {
             self.settle_copies();
         }
         Ok(())

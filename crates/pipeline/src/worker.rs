@@ -47,6 +47,8 @@ pub struct WorkerSettings {
     pub who: String,
     /// Keeps the batch ids of workers apart.
     pub tag: u64,
+    /// Of a partition that the scorer knows nothing of, so many records before the start are read to learn from them.
+    pub learn_back: i64,
 }
 
 impl Default for WorkerSettings {
@@ -63,6 +65,7 @@ impl Default for WorkerSettings {
             recover: RecoverRules::default(),
             who: String::new(),
             tag: 0,
+            learn_back: 0,
         }
     }
 }
@@ -86,7 +89,10 @@ pub struct Worker<P: Ports> {
     pub(crate) troubled: Option<String>,
     index: HashMap<(usize, i32), u32>,
     arena: Bump,
-    paused: bool,
+    pub(crate) paused: bool,
+    pub(crate) holding: bool,
+    /// A batch was dropped: `parts` are ahead of what is committed until the next start.
+    pub(crate) abandoned: bool,
     stopping: bool,
     poison: Poison,
 }
@@ -169,6 +175,8 @@ impl<P: Ports> Worker<P> {
             index: HashMap::new(),
             arena: Bump::new(),
             paused: false,
+            holding: false,
+            abandoned: false,
             stopping: false,
             poison: Poison::default(),
         }
@@ -215,13 +223,13 @@ impl<P: Ports> Worker<P> {
         &self.observer
     }
 
-    /// Whether every position that was read is durable and committed: a snapshot may be taken.
+    /// Whether every position that was read is durable and committed.
     pub fn is_closed(&self) -> bool {
         self.open.is_empty() && self.tick.is_closed()
     }
 
     fn may_read(&self) -> bool {
-        matches!(self.group, Group::Running) && !self.paused
+        matches!(self.group, Group::Running) && !self.paused && !self.holding
     }
 
     /// Polls to stay a member. No partition is read, so nothing comes; what comes all the same is read again later.
@@ -246,7 +254,8 @@ impl<P: Ports> Worker<P> {
             Ok(_) => {}
             Err(error) => self.log_trouble(error)?,
         }
-        if self.paused && !self.open.is_full(&self.settings.batch) && matches!(self.group, Group::Running) {
+        let may_resume = self.paused && !self.holding && !self.open.is_full(&self.settings.batch);
+        if may_resume && matches!(self.group, Group::Running) {
             let partitions = self.readable();
             self.log.resume(&partitions).map_err(Error::Log)?;
             self.paused = false;
@@ -255,7 +264,7 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn readable(&self) -> Vec<TopicPartition> {
+    pub(crate) fn readable(&self) -> Vec<TopicPartition> {
         self.parts
             .iter()
             .filter(|part| part.stalled.is_none())
@@ -360,6 +369,8 @@ impl<P: Ports> Worker<P> {
 
     /// Drops both batches. Whatever of them is in the ledger is found there by the next start.
     pub(crate) fn abandon(&mut self) {
+        self.tell_scorer();
+        self.abandoned |= !self.is_closed();
         self.open.recycle();
         self.tick.abandon(&self.desk);
     }
@@ -455,6 +466,7 @@ impl<P: Ports> Worker<P> {
             .map(|(index, part)| ((part.topic, part.partition.partition), index))
             .collect();
         self.parts = parts;
+        self.abandoned = false;
         self.paused = false;
         self.observer.assigned(&starts);
         Ok(())
@@ -479,9 +491,18 @@ impl<P: Ports> Worker<P> {
             .scorer
             .learned_to(&partition.topic, plan.incarnation, partition.partition);
         let low = self.log.watermarks(partition)?.from;
-        let next = learned.map_or(plan.start, |learned| {
-            learned.clamp(low.min(plan.start), plan.start)
-        });
+        let learned = learned.unwrap_or_else(|| plan.start.saturating_sub(self.settings.learn_back));
+        let next = learned.clamp(low.min(plan.start), plan.start);
+        if next < plan.start {
+            tracing::info!(
+                topic = partition.topic,
+                partition = partition.partition,
+                from = next,
+                to = plan.start,
+                "reading again what the scorer does not know"
+            );
+            self.remember_requests(partition, plan, next)?;
+        }
         Ok(Part {
             partition: partition.clone(),
             topic,

@@ -1,9 +1,10 @@
 //! The stream against configured engines (`serve`), or with engines of its own (`up`).
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use changegate_clickhouse::migrate;
 use changegate_config::{LogFormat, Settings};
 use changegate_kafka::Admin;
@@ -158,7 +159,7 @@ fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>
             .block_on(changegate_telemetry::serve(&tasks, address, routes))
             .context("opening http.listen")?;
     }
-    stream::start(settings, &model, runtime.handle(), &tasks, &metrics, &health)?;
+    let totals = stream::start(settings, &model, runtime.handle(), &tasks, &metrics, &health)?;
     let shutdown = tasks.shutdown().clone();
     runtime.block_on(async {
         let mut watch = tokio::time::interval(Duration::from_secs(1));
@@ -181,5 +182,8 @@ fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>
         }
     });
     let stopped = runtime.block_on(tasks.stop(STOP_WITHIN));
+    if totals.failed.load(Ordering::Acquire) {
+        bail!("the stream ended by the error that is logged above");
+    }
     Ok(stopped.is_clean())
 }

@@ -1,16 +1,18 @@
 //! A log and a group in memory: one topic, eager rebalances, members that are evicted and don't know it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use changegate_pipeline::Clock as _;
 use changegate_pipeline::ledger::Range;
 use changegate_pipeline::log::{
     CommitError, CommitOffset, Committed, Log, LogError, Message, Rebalance, TopicPartition,
 };
 use changegate_types::{Position, RawRecord, TimeMicros};
 
+use crate::parts::FakeClock;
 use crate::random::Random;
 
 pub(crate) const TOPIC: &str = "raw";
@@ -142,14 +144,19 @@ pub(crate) struct FakeLog {
     pub(crate) member: u64,
     positions: RefCell<BTreeMap<i32, (i64, bool)>>,
     random: RefCell<Random>,
+    clock: FakeClock,
+    /// When the member last fenced a batch.
+    pub(crate) fenced_at: Rc<Cell<Duration>>,
 }
 
 impl FakeLog {
-    pub(crate) fn join(broker: &Rc<RefCell<Broker>>, random: Random) -> Self {
+    pub(crate) fn join(broker: &Rc<RefCell<Broker>>, clock: &FakeClock, random: Random) -> Self {
         let member = broker.borrow_mut().join();
         Self {
             broker: Rc::clone(broker),
             member,
+            clock: clock.clone(),
+            fenced_at: Rc::default(),
             positions: RefCell::default(),
             random: RefCell::new(random),
         }
@@ -272,6 +279,9 @@ impl Log for FakeLog {
                 metadata: commit.metadata.clone(),
             };
             broker.committed.insert(commit.partition.partition, committed);
+        }
+        if offsets.iter().any(|commit| !commit.metadata.is_empty()) {
+            self.fenced_at.set(self.clock.now().up);
         }
         // The answer may be lost after the commit.
         if dice < 6 {

@@ -11,7 +11,7 @@ mod parts;
 #[path = "random.rs"]
 mod random;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,9 @@ use changegate_types::{TimeMicros, Versions};
 
 use broker::{Broker, FakeLog, Stored, TOPIC};
 use ledger::{FakeEncoder, FakeLedger, Row};
-use parts::{FakeClock, FakeDesk, FakeOutbox, FakeReader, FakeScorer, Fakes, SharedDesk, is_risky, spread};
+use parts::{
+    FakeClock, FakeDesk, FakeOutbox, FakeReader, FakeScorer, Fakes, SESSION, SharedDesk, is_risky, spread,
+};
 use random::Random;
 
 const PARTITIONS: usize = 3;
@@ -53,6 +55,8 @@ struct World {
     next_tag: u64,
     kills: u32,
     wipes: u32,
+    /// Partitions that stood still with all of them committed, and workers that were asked to.
+    durable: Rc<Cell<u32>>,
     uid: u128,
     lives: Vec<u32>,
     rows_max: usize,
@@ -79,6 +83,7 @@ impl World {
             next_tag: 0,
             kills: 0,
             wipes: 0,
+            durable: Rc::default(),
             uid,
             lives: vec![0; PARTITIONS],
             rows_max: 5 + random.below(40) as usize,
@@ -93,9 +98,10 @@ impl World {
             // A process of its own knows nothing of what others have read.
             self.recent = Arc::new(Recent::new(1 << 14));
         }
-        let log = FakeLog::join(&self.broker, self.random.fork());
+        let log = FakeLog::join(&self.broker, &self.clock, self.random.fork());
         let id = log.member;
-        let desk = Rc::new(RefCell::new(FakeDesk::new(&self.ledger, self.random.fork())));
+        let desk = FakeDesk::new(&self.ledger, &log, &self.clock, self.random.fork());
+        let desk = Rc::new(RefCell::new(desk));
         let asker = Asker::new(
             AskRules {
                 approval_max_age_micros: 10 * 12 * MONTH_MICROS,
@@ -110,7 +116,10 @@ impl World {
                 tenant_uid: "tenant".into(),
                 normalizer: FakeReader,
             }],
-            scorer: FakeScorer,
+            scorer: FakeScorer {
+                broker: Rc::clone(&self.broker),
+                durable: Rc::clone(&self.durable),
+            },
             encoder: FakeEncoder {
                 state: Arc::clone(&self.ledger.state),
             },
@@ -133,7 +142,7 @@ impl World {
                 refused_max: 1_000,
                 ..WriteLimits::default()
             },
-            session_timeout: Duration::from_secs(6),
+            session_timeout: SESSION,
             tag: self.next_tag,
             ..WorkerSettings::default()
         };
@@ -184,6 +193,10 @@ impl World {
                     self.broker.borrow_mut().evict(self.members[index].id);
                 }
                 13..15 => self.clock.pass(Duration::from_secs(7)),
+                18..24 if count > 0 => {
+                    let index = self.random.below(count) as usize;
+                    self.members[index].worker.hold();
+                }
                 15..17 if count > 0 => {
                     let index = self.random.below(count) as usize;
                     self.members[index].worker.stop();
@@ -203,7 +216,11 @@ impl World {
             self.spawn();
         }
         let index = self.random.below(self.members.len() as u64) as usize;
-        let turn = self.members[index].worker.turn();
+        let worker = &mut self.members[index].worker;
+        if worker.stands_still() && self.random.chance(20) || !faults {
+            worker.go_on();
+        }
+        let turn = worker.turn();
         if turn.expect("no fault of this world ends a worker") == Turn::Drained {
             let member = self.members.swap_remove(index);
             self.broker.borrow_mut().remove(member.id);
@@ -486,6 +503,7 @@ fn run(seed: u64) {
             state.late_landed,
             state.refusals,
             state.copies.late_inserts as u32,
+            world.durable.get(),
         ]
     });
     match outcome {
@@ -500,7 +518,7 @@ fn run(seed: u64) {
 }
 
 thread_local! {
-    static COUNTS: RefCell<[u32; 7]> = const { RefCell::new([0; 7]) };
+    static COUNTS: RefCell<[u32; 8]> = const { RefCell::new([0; 8]) };
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -515,11 +533,11 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
     }
     let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(30);
     (0..seeds).for_each(run);
-    COUNTS.with_borrow(|[kills, wipes, rebalances, lost, late, refusals, copies]| {
+    COUNTS.with_borrow(|[kills, wipes, rebalances, lost, late, refusals, copies, durable]| {
         println!(
             "{seeds} seeds: {kills} kills, {wipes} groups wiped, {rebalances} rebalances, {lost} answers lost, {late} inserts landed late, \
-             {refusals} refusals, {copies} second copies found"
+             {refusals} refusals, {copies} second copies found, {durable} partitions fit for a snapshot"
         );
-        assert!([kills, wipes, rebalances, lost, late, refusals, copies].iter().all(|count| **count > 0), "no fault, no proof");
+        assert!([kills, wipes, rebalances, lost, late, refusals, copies, durable].iter().all(|count| **count > 0), "no fault, no proof");
     });
 }

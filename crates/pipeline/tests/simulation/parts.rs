@@ -1,6 +1,6 @@
 //! The other ends of a worker: reader, scorer, outbox, desk, clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use changegate_normalize::{Child, NormalizedRecord};
 use changegate_pipeline::desk::{Answer, Ask, Desk, execute};
 use changegate_pipeline::ledger::{BatchId, Table};
 use changegate_pipeline::outgoing::{Outbox, Outgoing};
-use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports, Scorer};
+use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports, ReadTo, Scorer};
 use changegate_types::{
     ChangeEvent, Digest, Keyed128, RawRecord, Reject, RejectCode, RiskScore, Score, SkipReason, TimeMicros,
 };
 
-use crate::broker::FakeLog;
+use crate::broker::{Broker, FakeLog};
 use crate::ledger::{FakeEncoder, FakeLedger};
 use crate::random::Random;
 
@@ -85,7 +85,11 @@ impl Normalize for FakeReader {
 }
 
 #[derive(Debug)]
-pub(crate) struct FakeScorer;
+pub(crate) struct FakeScorer {
+    pub(crate) broker: Rc<RefCell<Broker>>,
+    /// How often it was told that all of a partition is durable.
+    pub(crate) durable: Rc<Cell<u32>>,
+}
 
 impl Scorer for FakeScorer {
     fn score<'a>(
@@ -116,6 +120,27 @@ impl Scorer for FakeScorer {
 
     fn learned_to(&self, _: &str, _: u32, _: i32) -> Option<i64> {
         None
+    }
+
+    /// What a snapshot may hold is committed.
+    fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
+        if !durable {
+            return;
+        }
+        let broker = self.broker.borrow();
+        // Of a group that was wiped the ledger alone knows how far it had come.
+        let Some(committed) = broker.committed.get(&place.partition) else {
+            return;
+        };
+        let committed = committed.offset;
+        let open = broker.partitions[place.partition as usize]
+            .iter()
+            .find(|record| (committed..place.next).contains(&record.offset));
+        assert!(
+            open.is_none(),
+            "{open:?} counts as durable and is not committed: {committed} is"
+        );
+        self.durable.set(self.durable.get() + 1);
     }
 }
 
@@ -173,11 +198,18 @@ pub(crate) struct FakeDesk {
     ask: Option<Ask>,
     answer: Option<Answer>,
     random: Random,
+    clock: FakeClock,
+    fenced_at: Rc<Cell<Duration>>,
 }
 
+/// The group's session timeout.
+pub(crate) const SESSION: Duration = Duration::from_secs(6);
+
 impl FakeDesk {
-    pub(crate) fn new(ledger: &FakeLedger, random: Random) -> Self {
+    pub(crate) fn new(ledger: &FakeLedger, log: &FakeLog, clock: &FakeClock, random: Random) -> Self {
         Self {
+            clock: clock.clone(),
+            fenced_at: Rc::clone(&log.fenced_at),
             ledger: ledger.clone(),
             ask: None,
             answer: None,
@@ -201,6 +233,12 @@ impl FakeDesk {
 impl Desk for FakeDesk {
     fn submit(&mut self, ask: Ask) {
         assert!(!self.busy(), "one question at a time");
+        if matches!(ask, Ask::Insert(_)) {
+            // An older fence may be a dead one's. The rows would be found to be second copies, so nothing would be wrong
+            // in the end, but for the time until the next check readers would see them twice.
+            let age = self.clock.now().up.saturating_sub(self.fenced_at.get());
+            assert!(age < SESSION / 2, "rows are sent under a fence of {age:?} ago");
+        }
         self.ask = Some(ask);
     }
 

@@ -1,0 +1,85 @@
+//! Standing still, so that what the process remembers can be saved, and what is read again because it was not.
+
+use std::sync::PoisonError;
+
+use crate::judge::{ReadTo, Scorer};
+use crate::ledger::{Ledger, Span};
+use crate::log::{Log, TopicPartition};
+use crate::ports::Ports;
+use crate::recover::Plan;
+use crate::worker::{Group, Worker};
+
+impl<P: Ports> Worker<P> {
+    /// Asks the worker to stand still: it reads no more and finishes its batches. Keep calling [`Worker::turn`], so that
+    /// it stays a member.
+    pub fn hold(&mut self) {
+        if self.holding {
+            return;
+        }
+        self.holding = true;
+        if matches!(self.group, Group::Running) && !self.paused {
+            // A courtesy, as in a drain: what comes all the same is sought back.
+            let partitions = self.readable();
+            if let Err(error) = self.log.pause(&partitions) {
+                tracing::debug!(%error, "pausing to stand still");
+            }
+            self.paused = true;
+        }
+    }
+
+    /// Ends a [`Worker::hold`].
+    pub fn go_on(&mut self) {
+        self.holding = false;
+    }
+
+    /// Whether it was asked to stand still and does: nothing is read, all that was is committed, and the scorer was told
+    /// so.
+    pub fn stands_still(&mut self) -> bool {
+        if !self.holding || !self.is_closed() {
+            return false;
+        }
+        self.tell_scorer();
+        true
+    }
+
+    /// The partitions that it reads.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.parts.iter().map(|part| &part.partition)
+    }
+
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    pub(crate) fn tell_scorer(&mut self) {
+        let durable = self.is_closed() && !self.abandoned;
+        for part in &self.parts {
+            let place = ReadTo {
+                topic: &part.partition.topic,
+                incarnation: part.incarnation,
+                partition: part.partition.partition,
+                next: part.next,
+            };
+            self.judge.scorer.read_to(place, durable);
+        }
+    }
+
+    /// Whoever asked between the scorer's state and the start need not ask again.
+    pub(crate) fn remember_requests(
+        &self,
+        partition: &TopicPartition,
+        plan: &Plan,
+        from: i64,
+    ) -> Result<(), crate::ledger::Error> {
+        let rows = self.ledger.requests(&Span {
+            topic: &partition.topic,
+            incarnation: plan.incarnation,
+            partition: partition.partition,
+            from,
+            to: plan.start,
+        })?;
+        let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().for_each(|row| asker.durable(row.change_uid));
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::site::Site;
+use crate::{changegate, until};
+
+/// A configuration of `changegate serve` for a test.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Consumer group, and name of the process within it.
+    pub group: String,
+    /// Database.
+    pub database: String,
+    /// Where ClickHouse is; a proxy maybe.
+    pub clickhouse: String,
+    /// Topic, source, partitions.
+    pub topics: Vec<(String, &'static str, i32)>,
+    /// Where requests go.
+    pub approval_topic: String,
+    /// More lines, each `section.key = value`.
+    pub more: Vec<(&'static str, String)>,
+}
+
+impl Config {
+    /// Small batches, no probes, an approval topic of its own.
+    pub fn new(site: &Site, name: &str, topics: &[(&str, &'static str, i32)]) -> Self {
+        Self {
+            group: name.to_owned(),
+            database: name.to_owned(),
+            clickhouse: site.clickhouse.url(),
+            topics: topics
+                .iter()
+                .map(|(topic, source, partitions)| ((*topic).to_owned(), *source, *partitions))
+                .collect(),
+            approval_topic: format!("{name}.approval"),
+            more: Vec::new(),
+        }
+    }
+
+    /// Sets a key, its value as TOML.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.more.retain(|(other, _)| *other != key);
+        self.more.push((key, value.into()));
+        self
+    }
+
+    /// Topics and their partitions.
+    pub fn partitions(&self) -> Vec<(&str, i32)> {
+        self.topics
+            .iter()
+            .map(|(topic, _, partitions)| (topic.as_str(), *partitions))
+            .collect()
+    }
+
+    /// Makes the raw topics, the dead-letter topics and the approval topic.
+    pub fn create_topics(&self, site: &Site) {
+        let dead: Vec<String> = self
+            .topics
+            .iter()
+            .map(|(topic, ..)| format!("{topic}.dlq"))
+            .collect();
+        let mut all = self.partitions();
+        all.extend(dead.iter().map(|topic| (topic.as_str(), 1)));
+        all.push((&self.approval_topic, 1));
+        site.create_topics(&all);
+    }
+
+    fn text(&self, site: &Site) -> String {
+        let mut text = String::new();
+        let mut line = |key: &str, value: &str| {
+            let _ = writeln!(text, "{key} = {value}");
+        };
+        let quoted = |value: &str| format!("{value:?}");
+        line("tenant.mask_key", &quoted("a key for tests only"));
+        line("kafka.bootstrap", &quoted(&site.kafka.bootstrap()));
+        line("kafka.group", &quoted(&self.group));
+        line("kafka.instance_id", &quoted(&self.group));
+        line("clickhouse.url", &quoted(&self.clickhouse));
+        line("clickhouse.database", &quoted(&self.database));
+        line("clickhouse.user", &quoted("writer"));
+        line("clickhouse.password", &quoted("writer"));
+        line("decision.approval_topic", &quoted(&self.approval_topic));
+        line("http.listen", &quoted(""));
+        line("telemetry.log_format", &quoted("text"));
+        let state = site.folder().join(format!("{}-state", self.group));
+        line("state.dir", &quoted(&state.display().to_string()));
+        for (key, value) in &self.more {
+            line(key, value);
+        }
+        for (topic, source, partitions) in &self.topics {
+            let _ = writeln!(
+                text,
+                "[[topics]]\nname = {topic:?}\nsource = {source:?}\npartitions = {partitions}"
+            );
+        }
+        text
+    }
+
+    /// Starts the program.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn serve(&self, site: &Site) -> Served {
+        let file = site.folder().join(format!("{}.toml", self.group));
+        std::fs::write(&file, self.text(site)).expect("the configuration is written");
+        let log = site.folder().join(format!("{}.log", self.group));
+        let out = std::fs::OpenOptions::new().create(true).append(true).open(&log);
+        let out = out.expect("a log file");
+        let mut command = changegate();
+        command
+            .arg("--config")
+            .arg(&file)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().expect("a second handle"))
+            .stdout(out);
+        Served {
+            child: command.spawn().expect("the program starts"),
+            log,
+        }
+    }
+}
+
+/// A running `changegate serve`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Served {
+    /// `kill -9`.
+    ///
+    /// # Panics
+    /// Where it had ended by itself.
+    #[track_caller]
+    pub fn kill(mut self) {
+        self.check();
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// It runs.
+    ///
+    /// # Panics
+    /// Where it does not, with the end of its log.
+    #[track_caller]
+    pub fn check(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("a child of ours") {
+            panic!("the program ended with {status}:\n{}", self.log_tail());
+        }
+    }
+
+    /// SIGTERM, and how long it took to end.
+    ///
+    /// # Panics
+    /// Where it does not end.
+    #[track_caller]
+    pub fn terminate(mut self) -> (ExitStatus, Duration) {
+        self.check();
+        let started = Instant::now();
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        let status = until("the program ends after SIGTERM", || {
+            self.child.try_wait().expect("a child of ours")
+        });
+        (status, started.elapsed())
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        until("the program ends", || {
+            self.child.try_wait().expect("a child of ours")
+        })
+    }
+
+    /// What it has said, and its predecessors of the same name.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already, or ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

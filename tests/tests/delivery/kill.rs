@@ -1,0 +1,318 @@
+//! `kill -9` at named moments of a tick, over and over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use changegate_clickhouse::LedgerClient;
+use changegate_pipeline::Ledger as _;
+use changegate_pipeline::outgoing::header;
+use changegate_simulator::{LoadGenerator, Source};
+use changegate_telemetry::{Clock as _, SystemClock};
+use changegate_tests::{Config, Moment, Proxy, Rule, Site, until};
+
+const SEED: u64 = 0x5eed_0001;
+const EVENTS: u64 = 100_000;
+const KILLS: usize = 25;
+const ROWS_MAX: u64 = 2_000;
+const TOPICS: [(&str, &str, i32); 3] = [
+    ("kill.aws", "aws.cloudtrail", 2),
+    ("kill.k8s", "kubernetes.audit", 2),
+    ("kill.github", "github.webhook", 1),
+];
+/// One record in so many is damaged, so that every batch has dead letters.
+const DAMAGED_ONE_IN: u64 = 40;
+
+/// Every moment at which the ledger can be caught, then at random.
+const MOMENTS: [(&str, Moment); 12] = [
+    ("changes", Moment::BeforeSend),
+    ("raw_records", Moment::Answered),
+    ("changes", Moment::HalfSent),
+    ("rejected", Moment::Unanswered),
+    ("changes", Moment::Unanswered),
+    ("raw_records", Moment::BeforeSend),
+    ("changes", Moment::Held),
+    ("raw_records", Moment::HalfSent),
+    ("rejected", Moment::BeforeSend),
+    ("changes", Moment::Answered),
+    ("raw_records", Moment::Unanswered),
+    ("raw_records", Moment::Held),
+];
+
+/// A seeded sequence.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        // SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+fn send_events(site: &Site) -> u64 {
+    let sources = [
+        Source::AwsCloudtrail,
+        Source::KubernetesAudit,
+        Source::GithubWebhook,
+    ];
+    let mut load = LoadGenerator::of(SEED, 2_000, &sources);
+    let mut sender = site.sender();
+    let (mut events, mut records) = (0, 0);
+    let start_ms = SystemClock.now().millis() - 600_000;
+    while events < EVENTS {
+        let time = start_ms + records as i64 * 5;
+        let record = load.next(time);
+        let topic = TOPICS.iter().find(|(_, source, _)| *source == record.source);
+        let (topic, ..) = topic.expect("only these sources are asked for");
+        let headers: Vec<(&str, &[u8])> = record
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_slice()))
+            .collect();
+        let damaged = records % DAMAGED_ONE_IN == 7;
+        let value = if damaged {
+            &record.value[..record.value.len() / 2]
+        } else {
+            record.value
+        };
+        events += if damaged { 1 } else { u64::from(record.children) };
+        records += 1;
+        sender
+            .send(topic, Some(record.key), &headers, value, time)
+            .expect("the broker takes it");
+    }
+    sender
+        .finish(changegate_tests::PATIENCE)
+        .expect("all are durable");
+    records
+}
+
+fn config(site: &Site, name: &str) -> Config {
+    Config::new(site, name, &TOPICS)
+        .with("batch.rows", "1500")
+        .with("batch.block", "250")
+        // Everything asks that can, so that requests are part of what is compared.
+        .with("decision.approve_from", "20.0")
+        .with("decision.learning_changes", "1")
+        .with("decision.budget_per_hour", "1000000")
+}
+
+/// What was seen on the way.
+#[derive(Default)]
+struct Counts {
+    fences_open: usize,
+    late: u32,
+    by_moment: BTreeMap<String, u32>,
+}
+
+fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
+    let mut dice = Dice(SEED);
+    let mut counts = Counts::default();
+    let looker = site.looker(&config.group);
+    let partitions = config.partitions();
+    let mut program = config.serve(site);
+    for kill in 0..KILLS {
+        let (table, moment) = match MOMENTS.get(kill) {
+            Some(moment) => *moment,
+            None => MOMENTS[dice.below(MOMENTS.len() as u64) as usize],
+        };
+        let nth = 1 + dice.below(2) as u32;
+        proxy.arm(Rule { table, moment, nth });
+        until(&format!("kill {kill}: {table} {moment:?}, number {nth}"), || {
+            program.check();
+            proxy.reached().then_some(())
+        });
+        if moment == Moment::Answered {
+            // Anywhere in what follows: sends, the closing commit, the next fence.
+            std::thread::sleep(Duration::from_micros(dice.below(20_000)));
+        }
+        program.kill();
+        let before = site.committed(&looker, &partitions);
+        let is_open = before.iter().any(|committed| !committed.metadata.is_empty());
+        counts.fences_open += usize::from(is_open);
+        *counts.by_moment.entry(format!("{table} {moment:?}")).or_default() += 1;
+        if moment != Moment::Held {
+            proxy.cut();
+        }
+        program = config.serve(site);
+        if moment == Moment::Held {
+            // What left the dead process arrives when its successor has long read back and gone on.
+            until("the successor passes what is held", || {
+                program.check();
+                let now = site.committed(&looker, &partitions);
+                let passed = now.iter().zip(&before).any(|(now, before)| {
+                    !before.metadata.is_empty() && now.offset > before.offset && now.offset.is_some()
+                });
+                passed.then_some(())
+            });
+            proxy.send_on();
+            counts.late += 1;
+        }
+    }
+    until("the rest is read", || {
+        program.check();
+        site.is_done(&looker, &partitions).then_some(())
+    });
+    let (status, took) = program.terminate();
+    assert!(status.success(), "SIGTERM: {status}");
+    assert!(took < Duration::from_secs(10), "SIGTERM took {took:?}");
+    counts
+}
+
+fn reference(site: &Site, config: &Config) {
+    let program = config.serve(site);
+    let looker = site.looker(&config.group);
+    until("the reference run reads everything", || {
+        site.is_done(&looker, &config.partitions()).then_some(())
+    });
+    assert!(program.terminate().0.success());
+}
+
+/// Missing, doubled, altered: the view of the killed run against that of the reference run, by position and content.
+fn compare(site: &Site, ledger: &LedgerClient, view: &str, key: &str, content: &str) -> [u64; 4] {
+    let rows = |database: &str, side: u8| {
+        format!("SELECT {key}, toString({content}) AS content, {side} AS side FROM {database}.{view}")
+    };
+    let sql = format!(
+        "SELECT countIf(known = 0 AND due > 0), countIf(known > 1 OR due > 1), \
+         countIf(known > 0 AND due > 0 AND length(contents) > 1), countIf(known > 0 AND due = 0) FROM \
+         (SELECT {key}, countIf(side = 1) AS known, countIf(side = 0) AS due, groupUniqArray(content) AS contents \
+          FROM ({} UNION ALL {}) GROUP BY {key})",
+        rows("kill_reference", 0),
+        rows("kill", 1)
+    );
+    site.numbers(ledger, &sql)
+}
+
+/// Each change that asks has its request, and nothing else has one; the same for dead letters.
+fn check_sent(site: &Site, ledger: &LedgerClient, config: &Config) {
+    let asked: BTreeSet<String> = site
+        .rows(
+            ledger,
+            "SELECT DISTINCT change_uid FROM kill.v_changes WHERE approval IN ('asked', 'grouped')",
+        )
+        .into_iter()
+        .flatten()
+        .collect();
+    let messages = site.messages(&config.approval_topic);
+    let mut first: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut other_bodies = 0;
+    for message in &messages {
+        match first.get(&message.key) {
+            Some(body) => other_bodies += usize::from(*body != message.value),
+            None => drop(first.insert(message.key.clone(), message.value.clone())),
+        }
+    }
+    let requested = first.len();
+    println!(
+        "  requests: {requested} of {} changes that ask, {} sent again, {other_bodies} of them from another row",
+        asked.len(),
+        messages.len() - requested
+    );
+    assert!(requested > 0, "no request, no proof");
+    assert_eq!(requested, asked.len(), "one request per change that asks");
+    for (topic, ..) in TOPICS {
+        let rejected: BTreeSet<(String, String, String)> = site
+            .rows(
+                ledger,
+                &format!(
+                    "SELECT toString(partition), toString(offset), toString(child) FROM kill.v_rejected WHERE topic = '{topic}'"
+                ),
+            )
+            .into_iter()
+            .filter_map(|row| <[String; 3]>::try_from(row).ok())
+            .map(|[partition, offset, child]| (partition, offset, child))
+            .collect();
+        let sent = site.messages(&format!("{topic}.dlq"));
+        let places: BTreeSet<(String, String, String)> = sent
+            .iter()
+            .map(|message| {
+                let of = |name: &str| message.header(name).to_owned();
+                (of(header::PARTITION), of(header::OFFSET), of(header::CHILD))
+            })
+            .collect();
+        println!(
+            "  dead letters of {topic}: {} children, {} sent again",
+            places.len(),
+            sent.len() - places.len()
+        );
+        assert_eq!(places, rejected, "dead letters of {topic}");
+    }
+}
+
+pub(crate) fn killed_25_times_nothing_is_lost_doubled_or_altered(site: &Site) {
+    let proxy = Proxy::start(site.clickhouse.http_port());
+    let mut killed = config(site, "kill");
+    killed.clickhouse = proxy.url();
+    killed.create_topics(site);
+    let untouched = config(site, "kill_reference");
+    site.create_topics(&[(&untouched.approval_topic, 1)]);
+    let ledger = site.database("kill");
+    site.database("kill_reference");
+    let records = send_events(site);
+    let counts = kill_and_restart(site, &killed, &proxy);
+    // Before the reference run, which sends to the same dead-letter topics.
+    check_sent(site, &ledger, &killed);
+    reference(site, &untouched);
+    // The hourly check.
+    let copies = site
+        .ledger("kill")
+        .settle_copies(None)
+        .expect("the ledger answers");
+
+    let [events, batches, rows_max] = site.numbers(
+        &ledger,
+        "SELECT (SELECT sum(read) FROM kill.v_conservation), count(), max(rows) FROM \
+         (SELECT batch_id, count() AS rows FROM kill.changes GROUP BY batch_id)",
+    );
+    println!("  {records} records, {events} events, {batches} batches of at most {rows_max} rows");
+    println!(
+        "  {KILLS} kills (seed {SEED:#x}), {} of them while a fence was open; {} inserts of dead processes landed late",
+        counts.fences_open, counts.late
+    );
+    let moments: Vec<String> = counts
+        .by_moment
+        .iter()
+        .map(|(moment, count)| format!("{moment} {count}"))
+        .collect();
+    println!("  killed at: {}", moments.join(", "));
+    assert!(events >= EVENTS, "{events}");
+    assert!(rows_max <= ROWS_MAX, "{rows_max}");
+    assert!(counts.fences_open * 100 >= KILLS * 60, "{}", counts.fences_open);
+
+    let child = "topic, incarnation, partition, offset, child";
+    let record = "topic, incarnation, partition, offset";
+    for (view, key, content) in [
+        ("v_changes", child, "content_hash"),
+        ("v_rejected", child, "(raw_hash, code)"),
+        (
+            "v_raw_records",
+            record,
+            "(raw_hash, stored_hash, written, skipped, dead_lettered)",
+        ),
+    ] {
+        let [missing, doubled, altered, extra] = compare(site, &ledger, view, key, content);
+        println!("  {view}: {missing} missing, {doubled} doubled, {altered} altered, {extra} too many");
+        assert_eq!([missing, doubled, altered, extra], [0; 4], "{view}");
+    }
+    let [unbalanced, holes] = site.numbers(
+        &ledger,
+        "SELECT (SELECT sum(abs(missing)) FROM kill.v_conservation), (SELECT count() FROM kill.v_holes WHERE NOT on_record)",
+    );
+    assert_eq!(
+        [unbalanced, holes],
+        [0, 0],
+        "read = written + skipped + dead-lettered"
+    );
+    let [superseded, late, identical] = site.numbers(
+        &ledger,
+        "SELECT count(), countIf(why = 'late_insert'), countIf(why = 'identical') FROM kill.superseded",
+    );
+    println!(
+        "  superseded: {superseded} second copies ({late} late, {identical} identical), {} of them found by the last check",
+        copies.late_inserts + copies.identical
+    );
+}

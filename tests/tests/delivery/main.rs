@@ -1,0 +1,98 @@
+//! Nothing is lost and nothing doubled: the program is killed, stopped and starved on real engines, and what readers of
+//! the ledger see is compared with what they must see. `cargo test --release --test delivery -- <part of a name>` runs
+//! some of them.
+
+mod group;
+mod kill;
+mod recover;
+mod restart;
+
+use std::process::ExitCode;
+
+use changegate_tests::Site;
+
+/// A test gets both engines, and makes topics, a group and a database of its own on them.
+type Test = (&'static str, fn(&Site));
+
+/// Databases of the tests; users' grants are fixed when the server starts.
+const DATABASES: &[&str] = &[
+    "kill",
+    "kill_reference",
+    "restart",
+    "restart_reference",
+    "refused",
+    "versions",
+    "wiped",
+    "anew",
+    "hangs",
+];
+
+const TESTS: &[Test] = &[
+    (
+        "killed_25_times_nothing_is_lost_doubled_or_altered",
+        kill::killed_25_times_nothing_is_lost_doubled_or_altered,
+    ),
+    (
+        "a_restart_scores_as_if_there_had_been_none",
+        restart::a_restart_scores_as_if_there_had_been_none,
+    ),
+    (
+        "a_snapshot_that_cannot_be_taken_is_said_and_left",
+        restart::a_snapshot_that_cannot_be_taken_is_said_and_left,
+    ),
+    (
+        "a_fence_comes_back_whole_and_a_ghost_cannot_commit",
+        group::a_fence_comes_back_whole_and_a_ghost_cannot_commit,
+    ),
+    (
+        "a_revoked_member_drains_before_its_successor_starts",
+        group::a_revoked_member_drains_before_its_successor_starts,
+    ),
+    (
+        "a_new_version_finishes_what_the_old_one_left_open",
+        recover::a_new_version_finishes_what_the_old_one_left_open,
+    ),
+    (
+        "a_wiped_group_goes_on_where_the_ledger_ends",
+        recover::a_wiped_group_goes_on_where_the_ledger_ends,
+    ),
+    (
+        "a_topic_made_anew_opens_a_new_incarnation",
+        recover::a_topic_made_anew_opens_a_new_incarnation,
+    ),
+    (
+        "sigterm_ends_it_while_clickhouse_hangs",
+        recover::sigterm_ends_it_while_clickhouse_hangs,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next();
+    // The engines are started through this program.
+    if first.as_deref() == Some("engine".as_ref()) {
+        let rest: Vec<_> = args.collect();
+        return changegate_engines::engine_main(&rest);
+    }
+    let filter = first
+        .and_then(|arg| arg.into_string().ok())
+        .filter(|arg| !arg.starts_with('-'));
+    let wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
+    let site = Site::start(DATABASES);
+    let mut failed = 0;
+    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
+        let started = std::time::Instant::now();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&site)));
+        println!(
+            "test {name} ... {} ({:.1} s)",
+            if result.is_ok() { "ok" } else { "FAILED" },
+            started.elapsed().as_secs_f32()
+        );
+        failed += u32::from(result.is_err());
+    }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,221 @@
+//! What the ledger makes good: an open batch of another version, a group without commits, a topic made anew, a
+//! ClickHouse that does not answer.
+
+use std::time::Duration;
+
+use changegate_kafka::Consumer;
+use changegate_pipeline::log::{CommitOffset, Log, Rebalance};
+use changegate_simulator::{LoadGenerator, Source};
+use changegate_telemetry::{Clock as _, SystemClock};
+use changegate_tests::{Config, Moment, Proxy, Rule, Served, Site, until};
+
+/// Sends CloudTrail records; another seed makes other ones.
+fn send(site: &Site, topic: &str, seed: u64, records: u64) {
+    let mut load = LoadGenerator::of(seed, 500, &[Source::AwsCloudtrail]);
+    let mut sender = site.sender();
+    let start_ms = SystemClock.now().millis() - 3_600_000;
+    for number in 0..records {
+        let time = start_ms + number as i64;
+        let record = load.next(time);
+        sender
+            .send(topic, Some(record.key), &[], record.value, time)
+            .expect("the broker takes it");
+    }
+    sender
+        .finish(changegate_tests::PATIENCE)
+        .expect("all are durable");
+}
+
+fn config(site: &Site, name: &str) -> Config {
+    let topic = format!("{name}.raw");
+    Config::new(site, name, &[(&topic, "aws.cloudtrail", 2)])
+        .with("batch.rows", "400")
+        .with("batch.block", "100")
+        // A static member that has ended stays in the group so long.
+        .with("kafka.session_timeout", "\"3s\"")
+}
+
+fn read_all(site: &Site, config: &Config, program: &mut Served) {
+    let looker = site.looker(&config.group);
+    until("everything is read", || {
+        program.check();
+        site.is_done(&looker, &config.partitions()).then_some(())
+    });
+}
+
+/// Records, their rows in `changes`, positions with more than one row, and children that are unaccounted for.
+fn counts(site: &Site, config: &Config) -> [u64; 4] {
+    let db = &config.database;
+    let ledger = site.database(db);
+    site.numbers(
+        &ledger,
+        &format!(
+            "SELECT (SELECT count() FROM {db}.v_raw_records), (SELECT count() FROM {db}.v_changes), \
+             (SELECT count() FROM (SELECT 1 FROM {db}.v_changes GROUP BY topic, incarnation, partition, offset, child HAVING count() > 1)), \
+             (SELECT sum(abs(missing)) FROM {db}.v_conservation)"
+        ),
+    )
+}
+
+pub(crate) fn a_new_version_finishes_what_the_old_one_left_open(site: &Site) {
+    let proxy = Proxy::start(site.clickhouse.http_port());
+    let mut old = config(site, "versions");
+    old.clickhouse = proxy.url();
+    old.create_topics(site);
+    site.database("versions");
+    send(site, "versions.raw", 1, 1_000);
+    proxy.arm(Rule {
+        table: "raw_records",
+        moment: Moment::BeforeSend,
+        nth: 2,
+    });
+    let mut program = old.serve(site);
+    until("the second batch has its changes and no completion", || {
+        program.check();
+        proxy.reached().then_some(())
+    });
+    program.kill();
+    proxy.cut();
+
+    // Its fence, as a version would have written it that has more to say.
+    let topics = old.partitions();
+    let looker = site.looker("versions");
+    let open = site.committed(&looker, &topics);
+    let topic = topics[0].0;
+    let consumer =
+        Consumer::join(&site.kafka_settings("versions"), "versions-0", &[topic]).expect("it joins");
+    let assigned = until("the dead member's partitions", || {
+        let _ = consumer.poll(Duration::from_millis(20));
+        match consumer.take_rebalance() {
+            Some(Rebalance::Assign(partitions)) => Some(partitions),
+            _ => None,
+        }
+    });
+    let starts: Vec<_> = assigned.iter().map(|partition| (partition.clone(), 0)).collect();
+    consumer.assign(&starts).expect("the partitions are ours");
+    let fences: Vec<CommitOffset> = open
+        .iter()
+        .filter(|committed| !committed.metadata.is_empty())
+        .map(|committed| CommitOffset {
+            partition: changegate_pipeline::log::TopicPartition {
+                topic: committed.topic.clone(),
+                partition: committed.partition,
+            },
+            offset: committed.offset.expect("a fence stands beside an offset"),
+            metadata: format!("{} later=field another=one", committed.metadata),
+        })
+        .collect();
+    assert!(!fences.is_empty(), "the batch is open: {open:?}");
+    consumer.commit(&fences).expect("the member may");
+    drop(consumer);
+
+    // Another version: other rules, so another hash in its rows.
+    let new = old.clone().with("decision.approve_from", "55.0");
+    let mut program = new.serve(site);
+    read_all(site, &new, &mut program);
+    assert!(program.terminate().0.success());
+    let [records, changes, doubled, missing] = counts(site, &new);
+    assert_eq!([records, doubled, missing], [1_000, 0, 0]);
+    let ledger = site.database("versions");
+    let [versions, batches, mixed] = site.numbers(
+        &ledger,
+        "SELECT uniqExact(config_hash), uniqExact(batch_id), (SELECT count() FROM \
+         (SELECT 1 FROM versions.changes AS c INNER JOIN versions.raw_records AS r USING (topic, incarnation, partition, offset) \
+          WHERE c.batch_id < r.batch_id LIMIT 1)) FROM versions.changes",
+    );
+    println!("  {changes} changes by {versions} versions in {batches} batches");
+    assert_eq!(versions, 2);
+    assert_eq!(
+        mixed, 1,
+        "the old version's changes stand, completed by the new one"
+    );
+}
+
+pub(crate) fn a_wiped_group_goes_on_where_the_ledger_ends(site: &Site) {
+    let config = config(site, "wiped");
+    config.create_topics(site);
+    site.database("wiped");
+    send(site, "wiped.raw", 2, 900);
+    let mut program = config.serve(site);
+    read_all(site, &config, &mut program);
+    assert!(program.terminate().0.success());
+    site.delete_group("wiped");
+    let looker = site.looker("wiped");
+    let committed = site.committed(&looker, &config.partitions());
+    assert!(
+        committed.iter().all(|committed| committed.offset.is_none()),
+        "{committed:?}"
+    );
+    send(site, "wiped.raw", 3, 300);
+    let mut program = config.serve(site);
+    read_all(site, &config, &mut program);
+    assert!(program.terminate().0.success());
+    let [records, changes, doubled, missing] = counts(site, &config);
+    let ledger = site.database("wiped");
+    let [rows] = site.numbers(&ledger, "SELECT count() FROM wiped.changes");
+    println!("  {records} records, {rows} rows of changes, none computed twice");
+    assert_eq!([records, doubled, missing], [1_200, 0, 0]);
+    assert_eq!(rows, changes, "no row was written a second time");
+}
+
+pub(crate) fn a_topic_made_anew_opens_a_new_incarnation(site: &Site) {
+    let config = config(site, "anew");
+    config.create_topics(site);
+    site.database("anew");
+    send(site, "anew.raw", 4, 800);
+    let mut program = config.serve(site);
+    read_all(site, &config, &mut program);
+    assert!(program.terminate().0.success());
+    site.delete_topic("anew.raw");
+    site.create_topics(&[("anew.raw", 2)]);
+    send(site, "anew.raw", 5, 500);
+    let mut program = config.serve(site);
+    read_all(site, &config, &mut program);
+    assert!(program.terminate().0.success());
+    let [records, _, doubled, missing] = counts(site, &config);
+    assert_eq!([records, doubled, missing], [1_300, 0, 0]);
+    let ledger = site.database("anew");
+    let lives = site.rows(
+        &ledger,
+        "SELECT incarnation, count() FROM anew.v_raw_records GROUP BY incarnation ORDER BY incarnation",
+    );
+    assert_eq!(lives, [["0", "800"], ["1", "500"]]);
+    let [noted] = site.numbers(
+        &ledger,
+        "SELECT count() FROM anew.v_operations WHERE kind = 'new_incarnation' AND incarnation = 1",
+    );
+    assert_eq!(noted, 2, "one per partition");
+}
+
+pub(crate) fn sigterm_ends_it_while_clickhouse_hangs(site: &Site) {
+    let proxy = Proxy::start(site.clickhouse.http_port());
+    let mut config = config(site, "hangs");
+    config.clickhouse = proxy.url();
+    config.create_topics(site);
+    site.database("hangs");
+    send(site, "hangs.raw", 6, 2_000);
+    proxy.arm(Rule {
+        table: "changes",
+        moment: Moment::Unanswered,
+        nth: 2,
+    });
+    let mut program = config.serve(site);
+    until("an insert is under way", || {
+        program.check();
+        proxy.reached().then_some(())
+    });
+    proxy.hang(true);
+    let (_, took) = program.terminate();
+    println!(
+        "  ended {:.1} s after SIGTERM, with an insert that has no answer",
+        took.as_secs_f32()
+    );
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    proxy.cut();
+    proxy.hang(false);
+    let mut program = config.serve(site);
+    read_all(site, &config, &mut program);
+    assert!(program.terminate().0.success());
+    let [records, _, doubled, missing] = counts(site, &config);
+    assert_eq!([records, doubled, missing], [2_000, 0, 0]);
+}
