@@ -1,11 +1,16 @@
 //! Kafka and ClickHouse on this machine, for `up` and `demo`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use changegate_clickhouse::grants;
 use changegate_config::{ClickHouseUser, Secret, Settings};
 use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, User};
+
+/// A broker counts a record's age from the record's own time, and what people try out here is often years old: with the
+/// retention of production it would be deleted before it is read, thirty seconds after the broker's start.
+const RETENTION: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 
 /// Engines that run as long as this value lives.
 pub(crate) struct Local {
@@ -76,6 +81,7 @@ impl Local {
         settings.clickhouse.reader = known("changegate_reader", &password);
         settings.clickhouse.admin = known(&clickhouse.admin().user, &clickhouse.admin().password);
         settings.kafka.bootstrap = kafka.bootstrap();
+        settings.kafka.retention = settings.kafka.retention.max(RETENTION);
         Ok(Self { clickhouse, kafka })
     }
 }

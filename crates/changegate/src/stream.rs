@@ -14,6 +14,7 @@ use changegate_pipeline::desk::ThreadDesk;
 use changegate_pipeline::judge::BlockStats;
 use changegate_pipeline::ledger::{Ledger, Operation};
 use changegate_pipeline::observe::TickStats;
+use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
     BatchLimits, Clock, Equipment, Judge, Normalize, Now, Observer, PoisonLimits, Ports, ReadTo, Rules,
     Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
@@ -33,7 +34,7 @@ use crate::setup;
 enum Real {}
 
 impl Ports for Real {
-    type Log = Consumer;
+    type Log = InTimeOrder<Consumer, WallClock>;
     type Ledger = ClickHouseLedger;
     type Desk = ThreadDesk;
     type Outbox = Producer;
@@ -44,7 +45,7 @@ impl Ports for Real {
     type Encoder = RowBinary;
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct WallClock;
 
 impl Clock for WallClock {
@@ -325,7 +326,9 @@ pub(crate) fn start(
     let totals = Arc::new(Totals::default());
     let connection = kafka(settings);
     let names: Vec<&str> = settings.topics.iter().map(|topic| topic.name.as_str()).collect();
-    for number in 0..settings.kafka.workers {
+    let workers = usize::from(settings.kafka.workers);
+    let fronts = Fronts::new(workers);
+    for number in 0..workers {
         let name = format!("{instance}-{number}");
         let topics = settings.topics.iter().map(|topic| {
             let own = TopicSettings {
@@ -362,7 +365,17 @@ pub(crate) fn start(
         let component = health.component(format!("worker-{number}"));
         component.not_ready("starting", "waiting for partitions");
         let worker: Worker<Real> = Worker::new(Equipment {
-            log: Consumer::join(&connection, &name, &names)?,
+            log: InTimeOrder::new(
+                Consumer::join(&connection, &name, &names)?,
+                WallClock,
+                OrderRules {
+                    bytes_max: settings.batch.memory_max_bytes / (8 * workers),
+                    hold_max: settings.kafka.order_backlog,
+                    ..OrderRules::default()
+                },
+                fronts.clone(),
+                number,
+            ),
             ledger: Arc::clone(&ledger),
             desk: ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"))
                 .context("starting a thread")?,

@@ -118,6 +118,10 @@ section! {
         session_timeout: Duration = 45 * SECOND,
         /// After this long without a poll, too; twice `batch.insert_deadline` at the least. Default "5m".
         max_poll_interval: Duration = 300 * SECOND,
+        /// So long after an assignment a backlog is merged by record time over all partitions, so that the score sees
+        /// things in the order they happened; partitions that were current wait for those that were not. "0s": read as
+        /// it comes. Default "10m".
+        order_backlog: Duration = 600 * SECOND,
         /// Largest record a raw topic takes; a dead-letter topic takes 64 KiB more. Default "1MiB".
         raw_record_bytes_max: ByteSize = ByteSize::mib(1),
         /// Copies of each topic that `topics` creates; -1 is the broker's default. Default -1.

@@ -97,6 +97,8 @@ pub struct Kafka {
     pub session_timeout: Duration,
     /// `max.poll.interval.ms`.
     pub max_poll_interval: Duration,
+    /// How long after an assignment a backlog is merged by record time.
+    pub order_backlog: Duration,
     /// Largest record of a raw topic.
     pub raw_record_bytes_max: usize,
     /// Largest record of a dead-letter topic: 64 KiB more, for the headers that say why.

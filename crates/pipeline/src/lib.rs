@@ -47,6 +47,8 @@ pub mod replay;
 pub mod rows;
 mod still;
 mod tick;
+/// A backlog in the order of its record times.
+pub mod time_order;
 mod worker;
 /// Writing one batch.
 pub mod write;

@@ -103,6 +103,7 @@ impl RawKafka {
             ssl_key_password: self.ssl_key_password,
             session_timeout: self.session_timeout,
             max_poll_interval: self.max_poll_interval,
+            order_backlog: self.order_backlog,
             raw_record_bytes_max,
             dlq_record_bytes_max: raw_record_bytes_max + DLQ_EXTRA_BYTES,
             replication: self.replication,

@@ -10,6 +10,7 @@ use changegate_normalize::{Child, NormalizedRecord};
 use changegate_pipeline::desk::{Answer, Ask, Desk, execute};
 use changegate_pipeline::ledger::{BatchId, Table};
 use changegate_pipeline::outgoing::{Outbox, Outgoing};
+use changegate_pipeline::time_order::InTimeOrder;
 use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports, ReadTo, Scorer};
 use changegate_types::{
     ChangeEvent, Digest, Keyed128, RawRecord, Reject, RejectCode, RiskScore, Score, SkipReason, TimeMicros,
@@ -282,7 +283,7 @@ impl Clock for FakeClock {
 pub(crate) enum Fakes {}
 
 impl Ports for Fakes {
-    type Log = FakeLog;
+    type Log = InTimeOrder<FakeLog, FakeClock>;
     type Ledger = FakeLedger;
     type Desk = SharedDesk;
     type Outbox = FakeOutbox;

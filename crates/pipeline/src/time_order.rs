@@ -1,0 +1,514 @@
+//! A backlog is read in the order of its record times.
+//!
+//! A log hands over what lies in its partitions in large pieces, one partition after the other. At the end of the log
+//! that is the order in which things happened, near enough. Behind it, it is not: the quiet topic's month is over before
+//! the busy one's first day, "never seen before" is said of what was seen a day earlier, and a clock that follows record
+//! time has run ahead of most records. So while partitions are behind the end they had at their assignment, records are
+//! held and merged by time. Holding is bounded in bytes (a partition that is ahead is paused) and in time
+//! ([`OrderRules::hold_max`]): order helps the score, it is never a reason not to score.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ops::Range as ByteRange;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use changegate_types::{RawRecord, TimeMicros};
+
+use crate::clock::{Clock, Now};
+use crate::ledger::Range;
+use crate::log::{CommitError, CommitOffset, Committed, Log, LogError, Message, Rebalance, TopicPartition};
+use crate::part::TIME_AHEAD_MAX_MICROS;
+
+/// Records taken from the log in one call at most, so that the worker's turn goes on.
+const PULLS_MAX: u32 = 1_024;
+/// Workers of one process may be so far apart in record time.
+const APART_MAX_MICROS: i64 = 60_000_000;
+
+/// How far order is worth waiting for.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderRules {
+    /// Bytes held, over all partitions of the worker.
+    pub bytes_max: usize,
+    /// So long after an assignment, records are read as they come, ordered or not.
+    pub hold_max: Duration,
+    /// A partition that is behind and says nothing for so long, while the log is quiet, is not waited for.
+    pub patience: Duration,
+}
+
+impl Default for OrderRules {
+    fn default() -> Self {
+        Self {
+            bytes_max: 32 << 20,
+            hold_max: Duration::from_secs(600),
+            patience: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How far in record time each worker of the process has read; `i64::MAX` where it has no backlog.
+#[derive(Clone, Debug)]
+pub struct Fronts(Arc<[AtomicI64]>);
+
+impl Fronts {
+    /// For so many workers.
+    pub fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| AtomicI64::new(i64::MAX)).collect())
+    }
+
+    fn others(&self, own: usize) -> i64 {
+        let others = self.0.iter().enumerate().filter(|(index, _)| *index != own);
+        others
+            .map(|(_, front)| front.load(Ordering::Relaxed))
+            .min()
+            .unwrap_or(i64::MAX)
+    }
+}
+
+/// A log whose backlog comes in the order of record times.
+#[derive(Debug)]
+pub struct InTimeOrder<L, C> {
+    log: L,
+    clock: C,
+    rules: OrderRules,
+    fronts: Fronts,
+    own: usize,
+    /// Whether anything is held or awaited. Where it is not, the log is handed through.
+    holding: Cell<bool>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: Vec<Lane>,
+    /// Record times above this one drive no order.
+    latest: i64,
+    deadline: Duration,
+    share: usize,
+    /// Since when the log has been quiet while it was asked.
+    quiet_since: Option<Duration>,
+}
+
+/// One partition.
+#[derive(Debug)]
+struct Lane {
+    partition: TopicPartition,
+    name: Arc<str>,
+    /// The offset that is due from the log.
+    next: i64,
+    /// The end it had at its assignment.
+    end: i64,
+    held: VecDeque<Held>,
+    bytes: usize,
+    /// Time of the last record that came from the log.
+    time: i64,
+    /// The worker paused it.
+    paused: bool,
+    /// Paused here, because it holds its share.
+    full: bool,
+    /// Behind, and not waited for.
+    silent: bool,
+}
+
+/// A record that waits for its turn: topic and times as the log gave them, the bytes copied.
+#[derive(Debug)]
+pub struct Held {
+    topic: Arc<str>,
+    partition: i32,
+    offset: i64,
+    time: Option<TimeMicros>,
+    order: i64,
+    bytes: Box<[u8]>,
+    key: Option<ByteRange<u32>>,
+    value: Option<ByteRange<u32>>,
+    headers: Box<[(ByteRange<u32>, ByteRange<u32>)]>,
+}
+
+/// A record, straight from the log or held before.
+#[derive(Debug)]
+pub enum Ordered<M> {
+    /// Still in the client's buffer.
+    Direct(M),
+    /// Copied.
+    Held(Held),
+}
+
+impl Held {
+    fn new(message: &impl Message, topic: Arc<str>, order: i64) -> Self {
+        let (key, value) = (message.key(), message.value());
+        let mut bytes = Vec::with_capacity(key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len));
+        let mut put = |part: &[u8]| {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(part);
+            start..bytes.len() as u32
+        };
+        let key = key.map(&mut put);
+        let value = value.map(&mut put);
+        let mut headers = Vec::new();
+        message.headers(&mut |name, value| headers.push((put(name.as_bytes()), put(value))));
+        Self {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            time: message.time(),
+            order,
+            key,
+            value,
+            headers: headers.into(),
+            bytes: bytes.into(),
+        }
+    }
+
+    fn part(&self, range: &ByteRange<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+
+    fn size(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+impl<M: Message> Message for Ordered<M> {
+    fn topic(&self) -> &str {
+        match self {
+            Self::Direct(message) => message.topic(),
+            Self::Held(held) => &held.topic,
+        }
+    }
+
+    fn partition(&self) -> i32 {
+        match self {
+            Self::Direct(message) => message.partition(),
+            Self::Held(held) => held.partition,
+        }
+    }
+
+    fn offset(&self) -> i64 {
+        match self {
+            Self::Direct(message) => message.offset(),
+            Self::Held(held) => held.offset,
+        }
+    }
+
+    fn time(&self) -> Option<TimeMicros> {
+        match self {
+            Self::Direct(message) => message.time(),
+            Self::Held(held) => held.time,
+        }
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Direct(message) => message.key(),
+            Self::Held(held) => held.key.as_ref().map(|key| held.part(key)),
+        }
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        match self {
+            Self::Direct(message) => message.value(),
+            Self::Held(held) => held.value.as_ref().map(|value| held.part(value)),
+        }
+    }
+
+    fn headers<'m>(&'m self, each: &mut dyn FnMut(&'m str, &'m [u8])) {
+        match self {
+            Self::Direct(message) => message.headers(each),
+            Self::Held(held) => {
+                for (name, value) in &held.headers {
+                    // The name was a `&str` when it was copied.
+                    if let Ok(name) = std::str::from_utf8(held.part(name)) {
+                        each(name, held.part(value));
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Choice {
+    /// The oldest record, of this lane.
+    Take(usize),
+    /// More is needed from the log to know which is the oldest.
+    Pull,
+    /// Every partition has reached the end it had.
+    CaughtUp,
+}
+
+impl State {
+    fn lane(&mut self, partition: &TopicPartition) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.partition == *partition)
+    }
+
+    /// What to do next, and how far this worker has come in record time.
+    fn choose(&self, others: i64, late: bool) -> (Choice, i64) {
+        let (mut oldest, mut first, mut front) = (None, i64::MAX, i64::MAX);
+        let (mut missing, mut unfinished) = (false, false);
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let Some(head) = lane.held.front() else {
+                if lane.is_behind() {
+                    unfinished |= !late;
+                    missing |= !lane.paused;
+                    front = front.min(lane.time);
+                }
+                continue;
+            };
+            unfinished = true;
+            front = front.min(head.order);
+            if !lane.paused && head.order < first {
+                (oldest, first) = (Some(index), head.order);
+            }
+        }
+        let in_order = !missing && first <= others.saturating_add(APART_MAX_MICROS);
+        let choice = match oldest {
+            Some(lane) if late || in_order => Choice::Take(lane),
+            None if !unfinished => Choice::CaughtUp,
+            _ => Choice::Pull,
+        };
+        (choice, front)
+    }
+}
+
+impl Lane {
+    /// Whether records are still to come that were there at the assignment.
+    fn is_behind(&self) -> bool {
+        self.next < self.end && !self.silent
+    }
+}
+
+impl<L: Log, C: Clock> InTimeOrder<L, C> {
+    /// Over a log; `own` is the worker's place in `fronts`.
+    pub fn new(log: L, clock: C, rules: OrderRules, fronts: Fronts, own: usize) -> Self {
+        Self {
+            log,
+            clock,
+            rules,
+            fronts,
+            own,
+            holding: Cell::new(false),
+            state: RefCell::default(),
+        }
+    }
+
+    /// The log below.
+    pub fn inner(&self) -> &L {
+        &self.log
+    }
+
+    fn publish(&self, front: i64) {
+        if let Some(own) = self.fronts.0.get(self.own) {
+            own.store(front, Ordering::Relaxed);
+        }
+    }
+
+    fn hold(
+        &self,
+        lane: &mut Lane,
+        message: &impl Message,
+        latest: i64,
+        share: usize,
+    ) -> Result<(), LogError> {
+        // A time from the future would keep its partition until everything else is read.
+        if let Some(time) = message.time().filter(|time| time.0 <= latest) {
+            lane.time = time.0;
+        }
+        let held = Held::new(message, Arc::clone(&lane.name), lane.time);
+        lane.next = held.offset + 1;
+        lane.silent = false;
+        lane.bytes += held.size();
+        lane.held.push_back(held);
+        if lane.bytes > share && !lane.full {
+            lane.full = true;
+            self.log.pause(std::slice::from_ref(&lane.partition))?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, lane: &mut Lane, share: usize) -> Result<Option<Held>, LogError> {
+        let Some(held) = lane.held.pop_front() else {
+            return Ok(None);
+        };
+        lane.bytes -= held.size();
+        if lane.full && lane.bytes <= share / 2 {
+            lane.full = false;
+            if !lane.paused {
+                self.log.resume(std::slice::from_ref(&lane.partition))?;
+            }
+        }
+        Ok(Some(held))
+    }
+
+    fn forget(&self) {
+        self.holding.set(false);
+        *self.state.borrow_mut() = State::default();
+        self.publish(i64::MAX);
+    }
+}
+
+impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
+    type Message<'a>
+        = Ordered<L::Message<'a>>
+    where
+        Self: 'a;
+
+    fn poll(&self, wait: Duration) -> Result<Option<Self::Message<'_>>, LogError> {
+        if !self.holding.get() {
+            return Ok(self.log.poll(wait)?.map(Ordered::Direct));
+        }
+        let mut borrowed = self.state.borrow_mut();
+        let state = &mut *borrowed;
+        let mut now: Option<Now> = None;
+        for _ in 0..PULLS_MAX {
+            let late = now.is_some_and(|now| now.up > state.deadline);
+            let (choice, front) = state.choose(self.fronts.others(self.own), late);
+            self.publish(front);
+            match choice {
+                Choice::Take(lane) => {
+                    let share = state.share;
+                    return Ok(self.take(&mut state.lanes[lane], share)?.map(Ordered::Held));
+                }
+                Choice::CaughtUp => {
+                    drop(borrowed);
+                    self.forget();
+                    return Ok(self.log.poll(wait)?.map(Ordered::Direct));
+                }
+                Choice::Pull if now.is_none() => {
+                    // The clock is read once a call: a look at it costs as much as the choice.
+                    now = Some(self.clock.now());
+                    continue;
+                }
+                Choice::Pull => {}
+            }
+            let up = now.map_or(Duration::ZERO, |now| now.up);
+            match self.log.poll(wait)? {
+                Some(message) => {
+                    state.quiet_since = None;
+                    let (latest, share) = (state.latest, state.share);
+                    let lane = state.lanes.iter_mut().find(|lane| {
+                        lane.partition.partition == message.partition() && *lane.name == *message.topic()
+                    });
+                    match lane {
+                        Some(lane) => self.hold(lane, &message, latest, share)?,
+                        None => return Ok(Some(Ordered::Direct(message))),
+                    }
+                }
+                None => {
+                    let since = *state.quiet_since.get_or_insert(up);
+                    if up.saturating_sub(since) > self.rules.patience {
+                        state.quiet_since = None;
+                        let empty = state.lanes.iter_mut().filter(|lane| lane.held.is_empty());
+                        empty.for_each(|lane| lane.silent = true);
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_rebalance(&self) -> Option<Rebalance> {
+        self.log.take_rebalance()
+    }
+
+    fn assign(&self, starts: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.forget();
+        let now = self.clock.now();
+        let mut lanes = Vec::with_capacity(starts.len());
+        for (partition, start) in starts {
+            let end = self.log.watermarks(partition)?.to;
+            lanes.push(Lane {
+                partition: partition.clone(),
+                name: partition.topic.as_str().into(),
+                next: *start,
+                end,
+                held: VecDeque::new(),
+                bytes: 0,
+                time: i64::MIN,
+                paused: false,
+                full: false,
+                silent: false,
+            });
+        }
+        self.log.assign(starts)?;
+        let behind = lanes.iter().any(|lane| lane.next < lane.end);
+        let alone = lanes.len() == 1 && self.fronts.0.len() <= 1;
+        if behind && !alone && !self.rules.hold_max.is_zero() {
+            self.publish(i64::MIN);
+            self.holding.set(true);
+            *self.state.borrow_mut() = State {
+                share: self.rules.bytes_max / lanes.len(),
+                lanes,
+                latest: now.wall.0.saturating_add(TIME_AHEAD_MAX_MICROS),
+                deadline: now.up + self.rules.hold_max,
+                quiet_since: None,
+            };
+        }
+        Ok(())
+    }
+
+    fn unassign(&self) -> Result<(), LogError> {
+        self.forget();
+        self.log.unassign()
+    }
+
+    fn commit(&self, offsets: &[CommitOffset]) -> Result<(), CommitError> {
+        self.log.commit(offsets)
+    }
+
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<Committed>>, LogError> {
+        self.log.committed(partitions)
+    }
+
+    fn watermarks(&self, partition: &TopicPartition) -> Result<Range, LogError> {
+        self.log.watermarks(partition)
+    }
+
+    fn fetch(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        show: &mut dyn FnMut(&RawRecord<'_>),
+    ) -> Result<bool, LogError> {
+        self.log.fetch(partition, offset, show)
+    }
+
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.log.seek(partition, offset)?;
+        if let Some(lane) = self.state.borrow_mut().lane(partition) {
+            lane.held.clear();
+            lane.bytes = 0;
+            lane.next = offset;
+            lane.silent = false;
+            if std::mem::take(&mut lane.full) && !lane.paused {
+                self.log.resume(std::slice::from_ref(partition))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let mut state = self.state.borrow_mut();
+        for partition in partitions {
+            if let Some(lane) = state.lane(partition) {
+                lane.paused = true;
+            }
+        }
+        self.log.pause(partitions)
+    }
+
+    fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let mut state = self.state.borrow_mut();
+        let mut due = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            let full = state.lane(partition).is_some_and(|lane| {
+                lane.paused = false;
+                lane.full
+            });
+            if !full {
+                due.push(partition.clone());
+            }
+        }
+        self.log.resume(&due)
+    }
+}
