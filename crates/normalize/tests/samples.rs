@@ -13,29 +13,33 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     (
         "aws-cloudtrail/background.jsonl",
         "aws.cloudtrail",
-        [840, 840, 840, 0, 840],
+        [840, 840, 840, 821, 840],
     ),
     (
         "aws-cloudtrail/stratus_detonations.jsonl",
         "aws.cloudtrail",
-        [310, 310, 310, 0, 310],
+        [310, 310, 310, 179, 310],
     ),
     (
         "aws-cloudtrail/streamalert.jsonl",
         "aws.cloudtrail",
-        [40, 0, 0, 0, 0],
+        [40, 40, 40, 35, 36],
     ),
     (
         "aws-cloudtrail/cloud_custodian.jsonl",
         "aws.cloudtrail",
-        [14, 0, 0, 0, 0],
+        [14, 13, 14, 14, 13],
     ),
     (
         "aws-cloudtrail/plaso_lookup_events.jsonl",
         "aws.cloudtrail",
-        [6, 0, 0, 0, 0],
+        [6, 6, 6, 5, 6],
     ),
-    ("panther/aws_cloudtrail.jsonl", "aws.cloudtrail", [91, 0, 0, 0, 0]),
+    (
+        "panther/aws_cloudtrail.jsonl",
+        "aws.cloudtrail",
+        [91, 86, 91, 73, 85],
+    ),
     (
         "aws-eventbridge/aws_lambda_go.jsonl",
         "aws.eventbridge",
@@ -44,7 +48,7 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     (
         "aws-eventbridge/cloud_custodian.jsonl",
         "aws.eventbridge",
-        [21, 12, 21, 16, 20],
+        [21, 12, 21, 19, 20],
     ),
     (
         "aws-eventbridge/streamalert.jsonl",

@@ -15,6 +15,7 @@ use crate::secret::{SecretRules, Subtree};
 use crate::verb;
 
 pub(crate) use classify::privilege_class;
+pub(crate) use identity::session_role;
 
 /// `aws.cloudtrail`.
 pub(crate) struct CloudTrail;

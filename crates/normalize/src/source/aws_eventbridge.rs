@@ -10,7 +10,8 @@ mod service;
 use changegate_json::{Kind, Value};
 use changegate_types::{ActorType, ChangeEvent, Mark, Reject, RejectCode, SkipReason};
 
-use super::{Source, aws_cloudtrail::CloudTrail};
+use super::Source;
+use super::aws_cloudtrail::{CloudTrail, session_role};
 use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::SecretRules;
 
@@ -253,7 +254,7 @@ fn begin<'a>(context: &mut Context<'a>, bus: Value<'a>, product: &'static str) -
 
 /// Who a name or an ARN stands for: a session is its role, or the person that the session is named after.
 fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, who: &'a str) {
-    let Some((account, session)) = who.split_once(":assumed-role/") else {
+    let Some((role_arn, role, session)) = session_role(context, who) else {
         event.actor_uid = who;
         event.actor_name = name_of(who);
         event.actor_type = match who {
@@ -266,16 +267,14 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, who: &'a st
         };
         return;
     };
-    let (role, session) = session.split_once('/').unwrap_or((session, ""));
-    let account = account.rsplit(':').next().unwrap_or_default();
     event.actor_session_uid = who;
-    event.actor_issuer = context.join(&["arn:aws:iam::", account, ":role/", role]);
+    event.actor_issuer = role_arn;
     context.tickets_in(session);
     if session.contains('@') || (role.starts_with("AWSReservedSSO_") && !session.is_empty()) {
         (event.actor_uid, event.actor_name) = (session, session);
         event.actor_type = ActorType::User;
     } else {
-        (event.actor_uid, event.actor_name) = (event.actor_issuer, role);
+        (event.actor_uid, event.actor_name) = (role_arn, role);
         event.actor_type = ActorType::Service;
     }
 }

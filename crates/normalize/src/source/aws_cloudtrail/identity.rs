@@ -12,7 +12,11 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
     let arn = identity.get("arn").text();
     let principal = identity.get("principalId").text();
     let name = identity.get("userName").text();
-    let role = issuer.get("arn").text();
+    // Where the issuer is left out, the session's own ARN names its role.
+    let (role, role_name, _) = match (issuer.get("arn").text(), issuer.get("userName").text()) {
+        ("", name) => session_role(context, arn).map_or(("", name, ""), |role| role),
+        (role, name) => (role, name, ""),
+    };
     let invoked_by = identity.get("invokedBy").text();
 
     if event.actor_credential_uid.is_empty() {
@@ -38,11 +42,10 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
             let is_person = !session_name.is_empty()
                 && (session_name.contains('@')
                     || role.contains("AWSReservedSSO_")
-                    || arn.contains("AWSReservedSSO_"));
+                    || role.contains("/aws-reserved/sso.amazonaws.com/"));
             let (uid, display) = if is_person {
                 (session_name, session_name)
             } else {
-                let role_name = issuer.get("userName").text();
                 (
                     if role.is_empty() { arn } else { role },
                     if role_name.is_empty() {
@@ -94,8 +97,13 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
             event.vcs_repo = pipeline_repository(name);
         }
         _ => {
-            event.actor_uid = first(&[arn, principal, name, event.actor_name]);
-            event.actor_name = first(&[name, event.actor_name, arn.rsplit('/').next().unwrap_or_default()]);
+            event.actor_uid = first(&[arn, principal, name, event.actor_name, invoked_by]);
+            event.actor_name = first(&[
+                name,
+                event.actor_name,
+                arn.rsplit('/').next().unwrap_or_default(),
+                invoked_by,
+            ]);
             event.actor_type = if kind.is_empty() {
                 ActorType::Unknown
             } else {
@@ -119,6 +127,16 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
         }
     }
     event.actor_delegated_from = delegated.into_bump_slice();
+}
+
+/// Role and its name, and the session's name, of `arn:aws:sts::1:assumed-role/role/session`. The ARN of a session leaves
+/// out the role's path, so that of a role with one is not the role's own; it is the same for all its sessions.
+pub(crate) fn session_role<'a>(context: &Context<'a>, arn: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let (account, session) = arn.split_once(":assumed-role/")?;
+    let (role, session) = session.split_once('/').unwrap_or((session, ""));
+    let account = account.rsplit(':').next().unwrap_or_default();
+    let role_arn = context.join(&["arn:aws:iam::", account, ":role/", role]);
+    Some((role_arn, role, session))
 }
 
 fn first<'a>(texts: &[&'a str]) -> &'a str {

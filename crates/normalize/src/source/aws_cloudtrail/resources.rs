@@ -4,6 +4,7 @@ use changegate_json::{Kind, Value};
 use changegate_types::{ChangeEvent, Resource};
 
 use crate::context::{Context, List};
+use crate::verb;
 
 /// Members of requests and responses that name a resource, and its type in CloudFormation's terms. The first that is
 /// there names the thing that the operation is about, so the narrow ones come first.
@@ -104,6 +105,24 @@ pub(super) fn name<'a>(
     }
     if list.is_empty() {
         from_parameters(context, event, request, &mut list);
+        // EC2 wraps some requests once more.
+        for (_, inner) in request
+            .members()
+            .filter(|(name, _)| ends_with(name, &["request", "req"]))
+        {
+            if list.is_empty() {
+                from_parameters(context, event, inner, &mut list);
+            }
+            if list.is_empty() {
+                by_ending(event.api_operation, inner, &mut list);
+            }
+        }
+    }
+    if list.is_empty() {
+        by_ending(event.api_operation, request, &mut list);
+    }
+    if list.is_empty() {
+        refused(event.status_detail, &mut list);
     }
     if list.is_empty() {
         from_parameters(context, event, response, &mut list);
@@ -174,13 +193,106 @@ fn from_parameters<'a>(
     });
 }
 
+/// Endings of members that name something, best first.
+const ENDINGS: [&[&str]; 3] = [
+    &["arn", "arns"],
+    &["id", "ids", "identifier", "identifiers"],
+    &["name", "names"],
+];
+
+/// Members that end so and name no resource.
+const NO_RESOURCES: [&str; 11] = [
+    "client",
+    "clientrequest",
+    "clienttoken",
+    "request",
+    "version",
+    "revision",
+    "owner",
+    "meshowner",
+    "sourceowner",
+    "rolesession",
+    "device",
+];
+
+/// What a request names that the table does not know: the member that says in its name what the operation is about
+/// (`modelId` of `PutFoundationModelEntitlement`), else the first that ends like a name.
+#[cold]
+fn by_ending<'a>(operation: &str, parameters: Value<'a>, list: &mut List<'a, Resource<'a>>) {
+    let about = verb::first_word(operation).1;
+    let mut best = (usize::MAX, Value::MISSING);
+    for (name, value) in parameters.members() {
+        let named = ENDINGS.iter().enumerate().find_map(|(rank, endings)| {
+            let ending = endings.iter().find(|ending| ends_with(name, &[ending]))?;
+            name.get(..name.len() - ending.len()).map(|stem| (rank, stem))
+        });
+        let (rank, stem) = match named {
+            Some((_, stem)) if NO_RESOURCES.iter().any(|no| no.eq_ignore_ascii_case(stem)) => continue,
+            Some(named) => named,
+            None if ["resource", "target"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name)) =>
+            {
+                (3, "")
+            }
+            None => continue,
+        };
+        let is_about = !stem.is_empty() && ends_with(about, &[stem]);
+        let rank = if is_about { rank } else { rank + 10 };
+        let mut has_text = false;
+        each_text(value, &mut |_| has_text = true);
+        if rank < best.0 && has_text {
+            best = (rank, value);
+        }
+    }
+    each_text(best.1, &mut |uid| {
+        list.push(Resource {
+            uid,
+            kind: "",
+            name: last_part(uid),
+        });
+    });
+}
+
+/// A call that was refused says what it was about in the error, even where the request is left out:
+/// `… is not authorized to perform: iam:PutUserPolicy on resource: user bob because …`.
+#[cold]
+fn refused<'a>(message: &'a str, list: &mut List<'a, Resource<'a>>) {
+    let Some((_, rest)) = message.split_once(" on resource: ") else {
+        return;
+    };
+    let mut words = rest.split_ascii_whitespace();
+    let kinds = ["user", "role", "group", "policy"];
+    let uid = words
+        .next()
+        .filter(|word| !kinds.contains(word))
+        .or_else(|| words.next());
+    let uid = uid.unwrap_or_default().trim_end_matches(['.', ',']);
+    if !uid.is_empty() && uid != "*" {
+        list.push(Resource {
+            uid,
+            kind: "",
+            name: last_part(uid),
+        });
+    }
+}
+
+fn ends_with(name: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| {
+        let from = name.len().checked_sub(ending.len());
+        let end = from.and_then(|from| name.get(from..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    })
+}
+
 /// Texts in a value, in a list of them, or in `{"items":[{"instanceId":…}]}` as EC2 spells its lists.
 fn each_text<'a>(value: Value<'a>, found: &mut impl FnMut(&'a str)) {
     match value.kind() {
         Kind::String | Kind::Number if !value.text().is_empty() => found(value.text()),
         Kind::Array => value.items().for_each(|item| each_text(item, found)),
         Kind::Object => {
-            let items = value.get("items");
+            // EC2 spells some of its texts `{"tag":1,"content":"fl-1"}`.
+            let items = value.any(&["items", "content"]);
             if items.is_some() {
                 each_text(items, found);
             } else if let Some((_, first)) = value.members().next() {

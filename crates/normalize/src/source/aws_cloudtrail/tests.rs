@@ -122,6 +122,66 @@ fn what_does_not_say_what_it_did_may_have_done_anything() {
 }
 
 #[test]
+fn resources_are_named_where_only_the_request_names_them() {
+    let table = [
+        (
+            r#""eventName":"PutFoundationModelEntitlement","requestParameters":{"clientId":"c","modelId":"m-1"}"#,
+            "m-1",
+        ),
+        (
+            r#""eventName":"CreateVirtualNode","requestParameters":{"clientToken":"t","meshName":"m1","spec":{},"virtualNodeName":"vn3"}"#,
+            "vn3",
+        ),
+        (
+            r#""eventName":"DeleteFlowLogs","requestParameters":{"DeleteFlowLogsRequest":{"FlowLogId":{"tag":1,"content":"fl-1"}}}"#,
+            "fl-1",
+        ),
+        (
+            r#""eventName":"DeleteTransitGatewayVpcAttachment","requestParameters":{"DelTGwVpcAttachReq":{"TransitGatewayAttachmentId":"tgw-1"}}"#,
+            "tgw-1",
+        ),
+        (
+            r#""eventName":"AddTags","requestParameters":{"tags":[{"key":"a","value":"b"}],"resourceArns":["arn:aws:elb:x/1"]}"#,
+            "arn:aws:elb:x/1",
+        ),
+        (
+            r#""eventName":"StartSession","requestParameters":{"target":"i-1"}"#,
+            "i-1",
+        ),
+        (
+            r#""eventName":"PutUserPolicy","requestParameters":null,"errorCode":"AccessDenied","errorMessage":"User: arn:x is not authorized to perform: iam:PutUserPolicy on resource: user bob because no policy allows it""#,
+            "bob",
+        ),
+    ];
+    for (members, expected) in table {
+        change(SOURCE, &format!("{{{members}}}")).has("resource_uids", [expected]);
+    }
+    // Nothing in there names a resource.
+    let event = change(
+        SOURCE,
+        r#"{"eventName":"CreateToken","requestParameters":{"clientId":"c","clientRequestToken":"x","roleSessionName":"s"}}"#,
+    );
+    event.has_not("resource_uids");
+}
+
+#[test]
+fn a_session_whose_issuer_is_left_out_is_still_its_role() {
+    let event = change(
+        SOURCE,
+        r#"{"eventName":"ModifyDBCluster","userIdentity":{"type":"AssumedRole","principalId":"AROAEXAMPLE:night","arn":"arn:aws:sts::111122223333:assumed-role/dba/night"}}"#,
+    );
+    event.has("actor_uid", "arn:aws:iam::111122223333:role/dba");
+    event.has("actor_name", "dba");
+    event.has("actor_issuer", "arn:aws:iam::111122223333:role/dba");
+    let person = change(
+        SOURCE,
+        r#"{"eventName":"ModifyDBCluster","userIdentity":{"type":"AssumedRole","principalId":"AROAEXAMPLE:ada","sessionContext":{"sessionIssuer":{"arn":"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/Admin","userName":"Admin"}}}}"#,
+    );
+    person.has("actor_uid", "ada");
+    person.has("actor_type_id", 1);
+}
+
+#[test]
 fn wrong_types_and_repeated_keys_are_marked() {
     let event = change(
         SOURCE,
