@@ -207,10 +207,13 @@ impl Indexer {
         } else {
             str::from_utf8(bytes).map_err(not_utf8)?
         };
-        let mut pass = Pass::new(bytes, &self.masks, &mut self.nodes, &mut self.open, limits);
+        let (nodes, open) = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.open));
+        let mut pass = Pass::new(bytes, &self.masks, nodes, open, limits);
         let from = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let end = pass.run(from)?;
+        let end = pass.run(from);
         let repeated_names = pass.repeated_names;
+        (self.nodes, self.open) = (pass.nodes, pass.open);
+        let end = end?;
         let nodes = arena.alloc_slice_copy(&self.nodes);
         Ok((
             arena.alloc(Document {

@@ -20,4 +20,4 @@ mod value;
 pub use escape::{escape_into, unescape};
 pub use index::{Document, Fault, FaultKind, Indexer, Limits, Piece};
 pub use triples::Triples;
-pub use value::{Items, Kind, Members, Value};
+pub use value::{Items, Kind, Leaves, Members, Value};

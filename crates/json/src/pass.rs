@@ -21,9 +21,9 @@ pub(crate) struct Open {
 pub(crate) struct Pass<'p> {
     bytes: &'p [u8],
     masks: &'p Masks,
-    nodes: &'p mut Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// What lies around `top`.
-    open: &'p mut Vec<Open>,
+    pub(crate) open: Vec<Open>,
     top: Open,
     depth: usize,
     limits: &'p Limits,
@@ -42,8 +42,8 @@ impl<'p> Pass<'p> {
     pub(crate) fn new(
         bytes: &'p [u8],
         masks: &'p Masks,
-        nodes: &'p mut Vec<Node>,
-        open: &'p mut Vec<Open>,
+        mut nodes: Vec<Node>,
+        mut open: Vec<Open>,
         limits: &'p Limits,
     ) -> Self {
         nodes.clear();
@@ -68,7 +68,11 @@ impl<'p> Pass<'p> {
     /// Reads the value that begins at or after `from`. Returns the offset after it. Nesting costs no stack.
     pub(crate) fn run(&mut self, from: usize) -> Result<usize, Fault> {
         let mut at = self.after_space(from);
+        let mut named = false;
         loop {
+            if named {
+                at = self.name(at)?;
+            }
             // Here stands a value; of an object or array its beginning is read, and what stands before its first value.
             at = match self.byte(at) {
                 b'"' => {
@@ -80,7 +84,7 @@ impl<'p> Pass<'p> {
                     let inside = self.after_space(at + 1);
                     if self.byte(inside) != b'}' {
                         self.enter(NodeKind::Object, at)?;
-                        at = self.name(inside)?;
+                        (at, named) = (inside, true);
                         continue;
                     }
                     self.empty(NodeKind::Object, at, inside + 1)?
@@ -89,7 +93,7 @@ impl<'p> Pass<'p> {
                     let inside = self.after_space(at + 1);
                     if self.byte(inside) != b']' {
                         self.enter(NodeKind::Array, at)?;
-                        at = inside;
+                        (at, named) = (inside, false);
                         continue;
                     }
                     self.empty(NodeKind::Array, at, inside + 1)?
@@ -110,13 +114,9 @@ impl<'p> Pass<'p> {
                     return Ok(at);
                 }
                 at = self.after_space(at);
-                match (self.byte(at), self.top.object) {
-                    (b',', true) => {
-                        let name = self.after_space(at + 1);
-                        at = self.name(name)?;
-                        break;
-                    }
-                    (b',', false) => {
+                named = self.top.object;
+                match (self.byte(at), named) {
+                    (b',', _) => {
                         at = self.after_space(at + 1);
                         break;
                     }
@@ -204,6 +204,7 @@ impl<'p> Pass<'p> {
         Ok(end)
     }
 
+    #[inline]
     fn enter(&mut self, kind: NodeKind, at: usize) -> Result<(), Fault> {
         self.too_deep(at)?;
         if self.depth > 0 {
@@ -219,6 +220,7 @@ impl<'p> Pass<'p> {
         self.push(kind, false, at, at)
     }
 
+    #[inline]
     fn close(&mut self, at: usize) -> usize {
         let next = self.nodes.len() as u32;
         if let Some(node) = self.nodes.get_mut(self.top.node as usize) {
@@ -236,7 +238,7 @@ impl<'p> Pass<'p> {
     }
 
     /// Reads a name and the colon. Returns the offset of the value.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self, at: usize) -> Result<usize, Fault> {
         if self.byte(at) != b'"' {
             return Err(self.unexpected(at));

@@ -262,7 +262,7 @@ impl<'a> Document<'a> {
     /// overruled. `at` is the index of the member's value.
     fn same_name(&'a self, member: &Node, at: u32, name: &str) -> Option<bool> {
         let spelled = self.slice(member);
-        if spelled.as_bytes() == name.as_bytes() && member.kind == NodeKind::Name {
+        if member.kind == NodeKind::Name && same(spelled.as_bytes(), name.as_bytes()) {
             return (!member.flag).then_some(true);
         }
         let own = if member.kind == NodeKind::EscapedName {
@@ -272,6 +272,15 @@ impl<'a> Document<'a> {
         };
         (!member.flag && own.eq_ignore_ascii_case(name)).then(|| own == name)
     }
+}
+
+/// Names are short: two words tell most of them apart, and a call would cost more than that.
+#[inline]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() || left.len() < 8 || left.len() > 16 {
+        return left == right;
+    }
+    left.first_chunk::<8>() == right.first_chunk::<8>() && left.last_chunk::<8>() == right.last_chunk::<8>()
 }
 
 /// Iterator over the members of an object.
@@ -328,5 +337,74 @@ impl<'a> Iterator for Items<'a> {
         let value = Value::new(self.document?, self.at);
         self.at = value.node()?.next;
         Some(value)
+    }
+}
+
+/// What to do with the leaves below a value: each has a path, made of the names and numbers on the way to it.
+pub trait Leaves {
+    /// What stands for a path.
+    type Path: Copy;
+    /// The path of a member.
+    fn member(&self, path: Self::Path, name: &str) -> Self::Path;
+    /// The path of an item, counted from 1.
+    fn item(&self, path: Self::Path, number: u64) -> Self::Path;
+    /// A value that holds no others, as it is spelled; an empty object or array as its brackets without space.
+    fn leaf(&mut self, path: Self::Path, kind: Kind, spelled: &str);
+}
+
+impl<'a> Value<'a> {
+    /// Hands on every leaf below this value; `path` is that of the value itself.
+    pub fn leaves<L: Leaves>(self, path: L::Path, to: &mut L) {
+        let (Some(document), Some(node)) = (self.document, self.node()) else {
+            return to.leaf(path, Kind::Missing, "");
+        };
+        document.leaves(self.at, node, path, to);
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Recursion is bounded by the depth limit.
+    fn leaves<L: Leaves>(&'a self, at: u32, node: &Node, path: L::Path, to: &mut L) {
+        let mut inside = at + 1;
+        match node.kind {
+            NodeKind::Object if inside == node.next => to.leaf(path, Kind::Object, "{}"),
+            NodeKind::Array if inside == node.next => to.leaf(path, Kind::Array, "[]"),
+            NodeKind::Object => {
+                while inside < node.next
+                    && let Some([name, value]) = self.nodes.get(inside as usize..inside as usize + 2)
+                {
+                    if !name.flag {
+                        let spelled = self.slice(name);
+                        let plain = if name.kind == NodeKind::EscapedName {
+                            Value::new(self, inside + 1).unescaped(spelled)
+                        } else {
+                            spelled
+                        };
+                        self.leaf_or_below(inside + 1, value, to.member(path, plain), to);
+                    }
+                    inside = value.next;
+                }
+            }
+            NodeKind::Array => {
+                let mut number = 0;
+                while inside < node.next
+                    && let Some(item) = self.nodes.get(inside as usize)
+                {
+                    number += 1;
+                    self.leaf_or_below(inside, item, to.item(path, number), to);
+                    inside = item.next;
+                }
+            }
+            kind => to.leaf(path, kind.into(), self.slice(node)),
+        }
+    }
+
+    /// A call only where there is something to go into: most values are leaves.
+    #[inline(always)]
+    fn leaf_or_below<L: Leaves>(&'a self, at: u32, node: &Node, path: L::Path, to: &mut L) {
+        match node.kind {
+            NodeKind::Object | NodeKind::Array => self.leaves(at, node, path, to),
+            kind => to.leaf(path, kind.into(), self.slice(node)),
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! stands on the hot path: a folded 64 by 64 bit multiplication (Yann Collet's and Wang Yi's "mum" step) in two
 //! lanes over 16 bytes at a time. Its values are stored, so it never changes without a new version of the key.
 
-use changegate_json::{Kind, Value};
+use changegate_json::{Kind, Leaves, Value};
 use changegate_types::Keyed128;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -88,53 +88,39 @@ impl IdentityKey {
 
     /// Hash over the leaves below `value`: the path and the spelling of each, in any order.
     pub(crate) fn content(&self, value: Value<'_>) -> Keyed128 {
-        let mut sum = 0u128;
         // Not the word that seeds begin with: the first multiplication would have a zero on one side.
         let [.., root] = self.0;
-        self.leaves(value, root, &mut sum);
-        Keyed128(sum)
+        let mut sum = Sum { key: self, sum: 0 };
+        value.leaves(root, &mut sum);
+        Keyed128(sum.sum)
     }
+}
 
-    /// Recursion is bounded by the reader's depth limit.
-    fn leaves(&self, value: Value<'_>, path: u64, sum: &mut u128) {
-        match value.kind() {
-            Kind::Object => {
-                let mut empty = true;
-                for (name, member) in value.members() {
-                    self.below(member, self.short(path, name.as_bytes()), sum);
-                    empty = false;
-                }
-                if empty {
-                    *sum = sum.wrapping_add(self.long(path ^ Kind::Object as u64, b"{}"));
-                }
-            }
-            Kind::Array => {
-                let mut empty = true;
-                for (item, number) in value.items().zip(1u64..) {
-                    self.below(item, self.item(path, number), sum);
-                    empty = false;
-                }
-                if empty {
-                    *sum = sum.wrapping_add(self.long(path ^ Kind::Array as u64, b"[]"));
-                }
-            }
-            kind => *sum = sum.wrapping_add(self.leaf(value, kind, path)),
-        }
-    }
+/// The sum over leaves while it is made.
+struct Sum<'k> {
+    key: &'k IdentityKey,
+    sum: u128,
+}
 
-    /// A call only where there is something to go into: most values are leaves.
+impl Leaves for Sum<'_> {
+    type Path = u64;
+
     #[inline]
-    fn below(&self, value: Value<'_>, path: u64, sum: &mut u128) {
-        match value.kind() {
-            Kind::Object | Kind::Array => self.leaves(value, path, sum),
-            kind => *sum = sum.wrapping_add(self.leaf(value, kind, path)),
-        }
+    fn member(&self, path: u64, name: &str) -> u64 {
+        self.key.short(path, name.as_bytes())
+    }
+
+    #[inline]
+    fn item(&self, path: u64, number: u64) -> u64 {
+        self.key.item(path, number)
     }
 
     /// The kind keeps "1" and 1 apart.
     #[inline]
-    fn leaf(&self, value: Value<'_>, kind: Kind, path: u64) -> u128 {
-        self.long(path ^ kind as u64, value.spelled().as_bytes())
+    fn leaf(&mut self, path: u64, kind: Kind, spelled: &str) {
+        self.sum = self
+            .sum
+            .wrapping_add(self.key.long(path ^ kind as u64, spelled.as_bytes()));
     }
 }
 

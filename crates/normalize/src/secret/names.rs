@@ -100,14 +100,26 @@ const LONGEST: usize = 48;
 /// Names may hold this many separators beyond the plain spelling.
 const SEPARATORS: usize = 4;
 
-/// A set of names. Nearly all names of an event are turned away by first letter, last letter and length.
+/// A set of names. Nearly all names of an event are turned away by their ends and length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     /// In lower case and without separators, sorted by hash.
     known: Vec<(u32, Vec<u8>)>,
-    /// For each pair of first and last letter (modulo 32) the lengths that a name can have, a bit each.
-    lengths: Vec<u64>,
+    /// For each pair of first and last letter (modulo 32).
+    pairs: Vec<Pair>,
 }
+
+/// What the names with this first and last letter can be like otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    /// A bit for each length.
+    lengths: u64,
+    /// A bit for each second letter (modulo 32).
+    seconds: u32,
+}
+
+/// The bits of `_`, `-` and `.`, which may stand anywhere.
+const SEPARATOR_BITS: u32 = 1 << (b'_' & 31) | 1 << (b'-' & 31) | 1 << (b'.' & 31);
 
 impl Names {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
@@ -117,27 +129,34 @@ impl Names {
         known.retain(|(_, name)| !name.is_empty() && name.len() <= LONGEST);
         known.sort();
         known.dedup();
-        let mut lengths = vec![0; 32 * 32];
+        let mut pairs = vec![Pair::default(); 32 * 32];
         for (_, name) in &known {
             if let (Some(first), Some(last)) = (name.first(), name.last())
-                && let Some(bits) = lengths.get_mut(pair(*first, *last))
+                && let Some(pair) = pairs.get_mut(pair(*first, *last))
             {
-                *bits |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
+                pair.lengths |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
+                pair.seconds |= SEPARATOR_BITS | 1 << (name.get(1).unwrap_or(first) & 31);
             }
         }
-        Self { known, lengths }
+        Self { known, pairs }
     }
 
     #[inline]
     pub(crate) fn contains(&self, name: &str) -> bool {
         let bytes = name.as_bytes();
-        let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        let [first, second, .., last] = bytes else {
+            return self.has(bytes);
+        };
+        let Some(pair) = self.pairs.get(pair(*first, *last)) else {
             return false;
         };
-        let lengths = self.lengths.get(pair(*first, *last)).copied().unwrap_or(0);
-        bytes.len() < 64 && lengths >> bytes.len() & 1 == 1 && self.has(bytes)
+        bytes.len() < 64
+            && pair.lengths >> bytes.len() & 1 == 1
+            && pair.seconds >> (second & 31) & 1 == 1
+            && self.has(bytes)
     }
 
+    #[cold]
     fn has(&self, name: &[u8]) -> bool {
         let hash = hash(name);
         let first = self.known.partition_point(|(known, _)| *known < hash);
