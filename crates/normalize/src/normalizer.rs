@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bumpalo::Bump;
-use changegate_json::{Document, Indexer, Limits, Value};
+use changegate_json::{Document, Indexer, Kind, Limits, Value};
 use changegate_types::{
     Class, Digest, Keyed128, Mark, Marks, RawRecord, Reject, RejectCode, SkipReason, TimeMicros, Verb,
 };
@@ -15,7 +15,7 @@ use crate::output::{Child, NormalizedRecord};
 use crate::secret::Masker;
 use crate::settings::{SettingsError, TenantSettings, TopicSettings};
 use crate::source::{self, Source};
-use crate::{ChangeEvent, reject};
+use crate::{ChangeEvent, reject, shipper};
 
 /// Most scopes whose environment is remembered; beyond that the patterns are asked each time.
 const SCOPES_REMEMBERED: usize = 1 << 16;
@@ -259,6 +259,9 @@ impl Normalizer {
         let mut found = List::new_in(arena);
         let root = part.document.root();
         self.source.unwrap(&mut context, root, &mut found);
+        if shipper::is_lost(&found) && root.kind() == Kind::Object {
+            shipper::unwrap(self.source, &mut context, root, &mut found);
+        }
         if found.is_empty() {
             let reason = bumpalo::format!(in arena, "{:?} is none of the envelopes of {}", root.kind(), self.source.name());
             let reason = reason.into_bump_str();

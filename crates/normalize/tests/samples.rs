@@ -2,6 +2,7 @@
 //! and at least as many lines with actor, action, resource and time as the table says.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
@@ -119,6 +120,19 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
+}
+
+#[test]
+fn every_source_is_in_the_docs() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let listed: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let known: BTreeSet<&str> = source_names().collect();
+    assert_eq!(listed.len(), known.len());
+    assert_eq!(BTreeSet::from_iter(listed), known);
 }
 
 #[test]

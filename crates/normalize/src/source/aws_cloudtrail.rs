@@ -10,6 +10,7 @@ use changegate_json::{Kind, Value};
 use changegate_types::{ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, SkipReason, Status, Verb};
 
 use super::Source;
+use super::aws_eventbridge::{EventBridge, is_call};
 use crate::context::{Context, Draft, Found, List, Unwrapped};
 use crate::secret::{SecretRules, Subtree};
 use crate::verb;
@@ -73,6 +74,9 @@ impl Source for CloudTrail {
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+        if !begins_as_written(child) && child.get("detail-type").is_some() {
+            return EventBridge.normalize(context, child);
+        }
         normalize(context, child)
     }
 }
@@ -169,8 +173,10 @@ fn record<'a>(
     }
     let detail = value.get("detail");
     if detail.kind() == Kind::Object && value.any(&["detail-type", "source"]).is_some() {
+        // A rule may let other events of the bus through than calls.
+        let other = value.get("detail-type").is_some() && !is_call(value, detail);
         out.push(Unwrapped::Child(Found {
-            value: detail,
+            value: if other { value } else { detail },
             envelope: value,
             in_record,
         }));
@@ -220,7 +226,8 @@ fn record<'a>(
     }
 }
 
-fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
+/// One record, whatever it came in.
+pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
     let mut event = ChangeEvent {
         cloud_provider: "AWS",
         source_product: "CloudTrail",

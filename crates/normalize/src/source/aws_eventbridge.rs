@@ -11,7 +11,7 @@ use changegate_json::{Kind, Value};
 use changegate_types::{ActorType, ChangeEvent, Mark, Reject, RejectCode, SkipReason};
 
 use super::Source;
-use super::aws_cloudtrail::{CloudTrail, session_role};
+use super::aws_cloudtrail::{self, CloudTrail, session_role};
 use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::SecretRules;
 
@@ -50,7 +50,7 @@ impl Source for EventBridge {
             child
         };
         Ok(match what(bus, inner) {
-            What::Call => return CloudTrail.normalize(context, child),
+            What::Call => return aws_cloudtrail::normalize(context, child),
             What::Config => config::normalize(context, bus, inner),
             What::GuardDuty => finding::guardduty(context, bus, inner),
             What::SecurityHub => finding::security_hub(context, bus, inner),
@@ -83,7 +83,7 @@ fn what(bus: Value<'_>, detail: Value<'_>) -> What {
 }
 
 /// A record of CloudTrail. Where nothing is left of it but the envelope, it is an event as any other.
-fn is_call(bus: Value<'_>, detail: Value<'_>) -> bool {
+pub(super) fn is_call(bus: Value<'_>, detail: Value<'_>) -> bool {
     let said = detail_type(bus).text().ends_with("via CloudTrail") && detail.members().next().is_some();
     said || (detail.any(&["eventName", "userIdentity"]).is_some()
         && detail

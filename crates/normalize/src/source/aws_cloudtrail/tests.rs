@@ -64,6 +64,16 @@ fn every_envelope_gives_the_same_change() {
 }
 
 #[test]
+fn what_else_the_bus_lets_through_is_read_as_what_it_is() {
+    let finding = r#"{"version":"0","id":"bus-1","detail-type":"GuardDuty Finding","source":"aws.guardduty","detail":{"id":"f","type":"Recon:EC2/Portscan","severity":5}}"#;
+    let event = change(SOURCE, finding);
+    event.has("is_change", false);
+    event.has("api_operation", "Recon:EC2/Portscan");
+    let tick = r#"{"id":"bus-2","detail-type":"Scheduled Event","source":"aws.events","detail":{}}"#;
+    change(SOURCE, tick).has("is_change", false);
+}
+
+#[test]
 fn what_is_no_event_ends_with_a_reason() {
     for (bytes, expected) in [
         (
