@@ -8,9 +8,11 @@ mod crew;
 mod input;
 mod local;
 mod memory;
+mod operations;
 mod output;
 mod setup;
 mod stream;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The stream put together: Kafka in, ClickHouse and Kafka out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,24 +11,24 @@ use changegate_config::{ClickHouseUser, Reads, Settings};
 use changegate_kafka::{Admin, Consumer, Producer, TopicPlan};
 use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
-use changegate_pipeline::judge::BlockStats;
-use changegate_pipeline::ledger::{Ledger, Operation};
-use changegate_pipeline::observe::TickStats;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
-    BatchLimits, Clock, Equipment, Judge, Normalize, Now, Observer, PoisonLimits, Ports, ReadTo, Rules,
-    Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
+    BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, Rules, Scorer, Topic,
+    Turn, Worker, WorkerSettings, WriteLimits,
 };
-use changegate_risk::Model;
+use changegate_risk::{Model, Stratum};
 use changegate_telemetry::{
-    Clock as _, Component, Counter, Gauge, Histogram, Metric, Metrics, SystemClock, Tasks, spawn_thread,
+    Clock as _, Health, Histogram, Metric, Metrics, SystemClock, Tasks, TraceSettings, spawn_thread,
 };
 use changegate_types::{ChangeEvent, Digest, RawRecord, Score, TimeMicros, Versions};
 use sha2::{Digest as _, Sha256};
 
 use crate::crew::{Crew, watch_copies, watch_topics};
 use crate::memory::{Memory, Positions};
-use crate::setup;
+use crate::watch::{MeteredDesk, Sampler, Surroundings, TracedOutbox, Watch};
+use crate::{operations, setup};
+
+pub(crate) use crate::watch::Totals;
 
 /// The parts that a worker of this program is built of.
 enum Real {}
@@ -36,8 +36,8 @@ enum Real {}
 impl Ports for Real {
     type Log = InTimeOrder<Consumer, WallClock>;
     type Ledger = ClickHouseLedger;
-    type Desk = ThreadDesk;
-    type Outbox = Producer;
+    type Desk = MeteredDesk<ThreadDesk>;
+    type Outbox = TracedOutbox<Producer>;
     type Clock = WallClock;
     type Observer = Watch;
     type Normalizer = Reader;
@@ -75,6 +75,32 @@ impl Normalize for Reader {
 struct StreamScorer {
     scorer: changegate_risk::Scorer,
     positions: Arc<Positions>,
+    meters: RiskMeters,
+}
+
+/// Risk of changes, by stratum.
+struct RiskMeters(Vec<(&'static str, Histogram)>);
+
+impl std::fmt::Debug for RiskMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RiskMeters")
+    }
+}
+
+impl RiskMeters {
+    fn new(metrics: &Metrics) -> Self {
+        let meter = |stratum: Stratum| {
+            let name = stratum.name();
+            (name, metrics.histogram(Metric::RiskPoints, &[name]))
+        };
+        Self(Stratum::all().map(meter).collect())
+    }
+
+    fn record(&self, score: &Score<'_>) {
+        if let Some((_, meter)) = self.0.iter().find(|(name, _)| *name == score.stratum) {
+            meter.record(f64::from(score.risk.points()));
+        }
+    }
 }
 
 impl Scorer for StreamScorer {
@@ -86,6 +112,11 @@ impl Scorer for StreamScorer {
     ) {
         let mut scores = Vec::with_capacity(events.len());
         self.scorer.score_block(arena, events, &mut scores);
+        let changes = events
+            .iter()
+            .zip(&scores)
+            .filter(|((event, _), _)| event.is_change);
+        changes.for_each(|(_, score)| self.meters.record(score));
         out.extend(scores.into_iter().map(Some));
     }
 
@@ -99,110 +130,6 @@ impl Scorer for StreamScorer {
 
     fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
         self.positions.note(place, durable);
-    }
-}
-
-/// What all workers of the process have done.
-#[derive(Debug, Default)]
-pub(crate) struct Totals {
-    /// Records whose rows, requests and dead letters are durable.
-    pub(crate) records: AtomicU64,
-    /// The stream ended by an error, which was logged.
-    pub(crate) failed: AtomicBool,
-}
-
-/// Metrics and health of one worker.
-struct Watch {
-    totals: Arc<Totals>,
-    health: Component,
-    metrics: Metrics,
-    records: Counter,
-    bytes: Counter,
-    written: Counter,
-    batch_rows: Histogram,
-    batch_bytes: Histogram,
-    behind: Histogram,
-    risk: Histogram,
-    conflicts: Counter,
-    paused: Gauge,
-}
-
-impl Watch {
-    fn new(metrics: &Metrics, health: Component, totals: Arc<Totals>) -> Self {
-        Self {
-            totals,
-            health,
-            metrics: metrics.clone(),
-            records: metrics.counter(Metric::RecordsRead, &["all"]),
-            bytes: metrics.counter(Metric::BytesRead, &["all"]),
-            written: metrics.counter(Metric::ChildrenWritten, &["all"]),
-            batch_rows: metrics.histogram(Metric::BatchRows, &[]),
-            batch_bytes: metrics.histogram(Metric::BatchBytes, &[]),
-            behind: metrics.histogram(Metric::EndToEndSeconds, &[]),
-            risk: metrics.histogram(Metric::RiskPoints, &[]),
-            conflicts: metrics.counter(Metric::UidConflicts, &["all"]),
-            paused: metrics.gauge(Metric::PausedPartitions, &[]),
-        }
-    }
-}
-
-impl Observer for Watch {
-    fn block(&self, stats: &BlockStats) {
-        self.records.increment(u64::from(stats.records));
-        self.bytes.increment(stats.bytes);
-        self.conflicts.increment(u64::from(stats.conflicts));
-        stats
-            .risks
-            .iter()
-            .for_each(|points| self.risk.record(f64::from(*points)));
-        for (decision, count) in ["allow", "require_approval", "deny"].iter().zip(stats.decisions) {
-            self.metrics
-                .counter(Metric::Decisions, &[decision])
-                .increment(u64::from(count));
-        }
-    }
-
-    fn tick(&self, tick: &TickStats) {
-        self.totals
-            .records
-            .fetch_add(u64::from(tick.records), Ordering::Relaxed);
-        self.written.increment(u64::from(tick.outcomes.written));
-        self.batch_rows.record(tick.rows as f64);
-        self.batch_bytes.record(tick.bytes as f64);
-        self.behind.record(tick.behind_micros as f64 / 1e6);
-        if tick.dead_letters > 0 {
-            self.metrics
-                .counter(Metric::DeadLettersSent, &["all"])
-                .increment(u64::from(tick.dead_letters));
-        }
-        if tick.requests > 0 {
-            self.metrics
-                .counter(Metric::RequestsSent, &["review"])
-                .increment(u64::from(tick.requests));
-        }
-    }
-
-    fn trouble(&self, trouble: Option<&str>) {
-        match trouble {
-            Some(reason) => self.health.not_ready("waiting", reason),
-            None => self.health.ready(),
-        }
-    }
-
-    fn assigned(&self, starts: &[(changegate_pipeline::log::TopicPartition, i64)]) {
-        tracing::info!(partitions = starts.len(), "reading");
-        self.health.ready();
-    }
-
-    fn revoked(&self, lost: bool) {
-        let kind = if lost { "lost" } else { "revoked" };
-        self.metrics.counter(Metric::Rebalances, &[kind]).increment(1);
-        self.health
-            .not_ready("no_partitions", "partitions were given back");
-    }
-
-    fn paused(&self, paused: bool) {
-        self.paused.set(if paused { 1.0 } else { 0.0 });
     }
 }
 
@@ -298,7 +225,8 @@ pub(crate) fn start(
     runtime: &tokio::runtime::Handle,
     tasks: &Tasks,
     metrics: &Metrics,
-    health: &changegate_telemetry::Health,
+    health: &Health,
+    command: &'static str,
 ) -> anyhow::Result<Arc<Totals>> {
     settings.require_for_serve()?;
     let versions = Versions {
@@ -324,6 +252,9 @@ pub(crate) fn start(
     ));
     let instance = settings.kafka.instance_id.clone().unwrap_or_else(host_name);
     let totals = Arc::new(Totals::default());
+    show_versions(metrics, model);
+    let traces =
+        settings.telemetry.traces && matches!(TraceSettings::from_env(std::env::vars(), ""), Ok(Some(_)));
     let connection = kafka(settings);
     let names: Vec<&str> = settings.topics.iter().map(|topic| topic.name.as_str()).collect();
     let workers = usize::from(settings.kafka.workers);
@@ -352,6 +283,7 @@ pub(crate) fn start(
             scorer: StreamScorer {
                 scorer: changegate_risk::Scorer::new(Arc::clone(model), Arc::clone(&memory.state)),
                 positions: Arc::clone(&memory.positions),
+                meters: RiskMeters::new(metrics),
             },
             encoder: RowBinary,
             rules: Rules {
@@ -362,11 +294,21 @@ pub(crate) fn start(
             recent: Arc::clone(&memory.recent),
             asker: Arc::clone(&memory.asker),
         };
-        let component = health.component(format!("worker-{number}"));
-        component.not_ready("starting", "waiting for partitions");
+        let consumer = Consumer::join(&connection, &name, &names)?;
+        let watch = Watch::new(Surroundings {
+            settings,
+            number,
+            metrics,
+            health,
+            connections: consumer.connections(),
+            state: Arc::clone(&memory.state),
+            totals: Arc::clone(&totals),
+            traces,
+        });
+        let desk = ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"));
         let worker: Worker<Real> = Worker::new(Equipment {
             log: InTimeOrder::new(
-                Consumer::join(&connection, &name, &names)?,
+                consumer,
                 WallClock,
                 OrderRules {
                     bytes_max: settings.batch.memory_max_bytes / (8 * workers),
@@ -377,27 +319,19 @@ pub(crate) fn start(
                 number,
             ),
             ledger: Arc::clone(&ledger),
-            desk: ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"))
-                .context("starting a thread")?,
-            outbox: Producer::new(&connection)?,
+            desk: MeteredDesk::new(desk.context("starting a thread")?, metrics),
+            outbox: TracedOutbox(Producer::new(&connection)?),
             clock: WallClock,
-            observer: Watch::new(metrics, component, Arc::clone(&totals)),
+            observer: watch,
             judge,
             settings: worker_settings(settings, &name),
         });
         let (stopping, crew, ended) = (tasks.clone(), Arc::clone(&crew), Arc::clone(&totals));
-        let noted = (number == 0).then(|| (Arc::clone(&ledger), name.clone(), versions.clone()));
         spawn_thread(tasks, &format!("worker-{number}"), move || {
-            if let Some((ledger, who, versions)) = &noted {
-                note(ledger, "start", who, versions);
-            }
-            if let Err(error) = run(worker, usize::from(number), &crew, &stopping) {
+            if let Err(error) = run(worker, number, &crew, &stopping) {
                 tracing::error!(%error, "worker ended");
                 ended.failed.store(true, Ordering::Release);
                 stopping.shutdown().request("a worker ended");
-            }
-            if let Some((ledger, who, versions)) = &noted {
-                note(ledger, "stop", who, versions);
             }
         })?;
     }
@@ -406,7 +340,18 @@ pub(crate) fn start(
     let grace = settings.kafka.session_timeout + Duration::from_secs(15);
     watch_topics(&crew, Admin::new(&connection)?, topics, grace, &totals, tasks);
     watch_copies(ledger.client().clone(), metrics, tasks);
+    operations::keep_journal(tasks, runtime, ledger, command, versions)?;
     Ok(totals)
+}
+
+fn show_versions(metrics: &Metrics, model: &Model) {
+    let hash = model.hash().to_string();
+    metrics
+        .gauge(Metric::ModelInfo, &[model.name(), model.version(), &hash])
+        .set(1.0);
+    metrics
+        .gauge(Metric::BuildInfo, &[env!("CARGO_PKG_VERSION")])
+        .set(1.0);
 }
 
 fn run(
@@ -415,40 +360,22 @@ fn run(
     crew: &Crew,
     tasks: &Tasks,
 ) -> Result<(), changegate_pipeline::Error> {
+    let mut sampler = Sampler::default();
     loop {
         if tasks.shutdown().requested() {
             worker.stop();
         }
         crew.visit(number, &mut worker);
-        let turn = worker.turn()?;
+        let turn = worker
+            .turn()
+            .inspect_err(|error| worker.observer().ended(error))?;
         crew.reads(number, &worker);
         if turn == Turn::Drained {
             // Only a clean end leaves a snapshot of its own.
             crew.leave();
             return Ok(());
         }
-    }
-}
-
-/// Writes down that the program started or stopped, and with what.
-fn note(ledger: &ClickHouseLedger, kind: &str, who: &str, versions: &Versions) {
-    let details = [
-        ("program_version", versions.program_version.clone()),
-        ("model", versions.model_name.clone()),
-        ("model_hash", versions.model_hash.to_string()),
-        ("policy_hash", versions.policy_hash.to_string()),
-        ("config_hash", versions.config_hash.to_string()),
-    ];
-    let operation = Operation {
-        time: now(),
-        kind: kind.to_owned(),
-        who: who.to_owned(),
-        partition: -1,
-        details: details.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        ..Operation::default()
-    };
-    if let Err(error) = ledger.operations(&[operation]) {
-        tracing::warn!(%error, kind, "could not note in operations");
+        sampler.look(&worker);
     }
 }
 

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::connections::Connections;
 use crate::context::Context;
 use crate::settings::{Error, Settings};
 
@@ -47,6 +48,13 @@ impl Consumer {
             .subscribe(topics)
             .map_err(|error| settings.error(format!("subscribing to {topics:?}"), error))?;
         Ok(Self { member, reader })
+    }
+}
+
+impl Consumer {
+    /// What the member's connections tell, for metrics and probes.
+    pub fn connections(&self) -> Connections {
+        self.member.context().connections.clone()
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use changegate_pipeline::log::{Rebalance, TopicPartition};
+use rdkafka::Statistics;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -10,11 +11,14 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::connections::Connections;
+
 /// Hears what the client library says: log lines go to `tracing`, rebalances into a queue.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     asked: Mutex<VecDeque<Rebalance>>,
     closing: AtomicBool,
+    pub(crate) connections: Connections,
 }
 
 impl Context {
@@ -35,6 +39,8 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
+            // One line for every attempt to connect: what matters of them is told once, by the probes' log line.
+            _ if matches!(facility, "FAIL" | "ERROR") => tracing::debug!(facility, message, "kafka client"),
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
@@ -52,6 +58,11 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
+        self.connections.note_fault(reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.connections.take(&statistics);
     }
 }
 

@@ -9,6 +9,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod admin;
+mod connections;
 mod consumer;
 mod context;
 mod dlq;
@@ -16,6 +17,7 @@ mod producer;
 mod settings;
 
 pub use admin::{Admin, TopicPlan, TopicState};
+pub use connections::Connections;
 pub use consumer::Consumer;
 pub use dlq::{DeadLetter, DeadLetters, Replayed};
 pub use producer::{Producer, Sender};

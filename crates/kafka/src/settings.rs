@@ -113,7 +113,9 @@ impl Settings {
                 self.record_bytes_max.max(1 << 20).to_string(),
             )
             .set("fetch.wait.max.ms", "50")
-            .set("socket.keepalive.enable", "true");
+            .set("socket.keepalive.enable", "true")
+            // Ends of partitions and states of connections come with these: nobody is asked while records wait.
+            .set("statistics.interval.ms", "2000");
         config
     }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use changegate_types::{Digest, Keyed128, TimeMicros};
+use tracing::Span;
 
 use crate::ledger::{BatchId, Operation, Table};
 use crate::outgoing::Outgoing;
@@ -189,10 +190,14 @@ pub struct Batch {
     pub withdrawn: Vec<u32>,
     /// Holes and the like, to be written with it.
     pub operations: Vec<Operation>,
-    /// How the children of the records that were read for the first time ended.
-    pub outcomes: Outcomes,
+    /// How the children of the records that were read for the first time ended, by topic.
+    pub outcomes: Vec<Outcomes>,
     /// Records in it, over all partitions.
     pub records: u32,
+    /// From its first record to the commit behind it.
+    pub span: Option<Span>,
+    /// Traces that the span is linked to.
+    pub links: u32,
 }
 
 impl Batch {
@@ -261,6 +266,14 @@ impl Batch {
         }
     }
 
+    /// How the children of a topic's records ended.
+    pub fn outcomes_mut(&mut self, topic: usize) -> &mut Outcomes {
+        if self.outcomes.len() <= topic {
+            self.outcomes.resize(topic + 1, Outcomes::default());
+        }
+        &mut self.outcomes[topic]
+    }
+
     /// The ledger refused the row: it asks nothing.
     pub fn withdraw(&mut self, part: u32, offset: i64, child: u32) {
         let withdrawn = &mut self.withdrawn;
@@ -311,8 +324,10 @@ impl Batch {
         self.asked.clear();
         self.withdrawn.clear();
         self.operations.clear();
-        self.outcomes = Outcomes::default();
+        self.outcomes.clear();
         self.records = 0;
+        self.span = None;
+        self.links = 0;
         self.oldest = None;
         self.id = BatchId::default();
     }

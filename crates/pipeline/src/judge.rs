@@ -13,7 +13,7 @@ use changegate_types::{
 use crate::batch::{Asked, Batch, NONE, RecordMark, month_of};
 use crate::clock::Now;
 use crate::ledger::{Operation, Stamp, Table};
-use crate::outgoing::{Kind, Outgoing, Stage, dead_letter};
+use crate::outgoing::{Kind, Outgoing, Stage, dead_letter, header};
 use crate::part::Part;
 use crate::recent::{Fresh, Place, PlaceRef, Recent};
 use crate::replay::Replay;
@@ -148,32 +148,52 @@ pub struct BlockContext<'c> {
 /// What came of a block, for metrics.
 #[derive(Clone, Debug, Default)]
 pub struct BlockStats {
+    /// By topic, in the order of [`Judge::topics`]; those after the last that was read are left out.
+    pub topics: Vec<TopicStats>,
+    /// How the children of records without rows ended.
+    pub outcomes: Outcomes,
+    /// Rows by what they ask, in the order of [`Ask::ALL`].
+    pub asks: [u32; 6],
+    /// Rows by decision: allow, require approval, deny.
+    pub decisions: [u32; 3],
+    /// Changes that could not be scored.
+    pub unscored: u32,
+    /// Rows by mark, in the order of [`Mark::ALL`].
+    pub marks: [u32; Mark::ALL.len()],
+    /// Rejects at the end of the block that follow each other without a good child between.
+    pub reject_run: u32,
+    /// Whether `reject_run` spans the whole block.
+    pub only_rejects: bool,
+}
+
+/// What of a block came from one topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicStats {
     /// Records read.
     pub records: u32,
     /// Bytes of their values.
     pub bytes: u64,
-    /// How the children of records without rows ended.
-    pub outcomes: Outcomes,
     /// Records whose rows existed.
     pub known: u32,
     /// Copies of events that stand elsewhere.
     pub redeliveries: u32,
     /// Same uid, other content.
     pub conflicts: u32,
-    /// Rows by what they ask, in the order of [`Ask::ALL`].
-    pub asks: [u32; 6],
-    /// Rows by decision: allow, require approval, deny.
-    pub decisions: [u32; 3],
     /// Kafka times that were cut.
     pub times_cut: u32,
     /// Rows whose environment no pattern names.
     pub unknown_environments: u32,
-    /// Risk points of the rows that were scored.
-    pub risks: Vec<f32>,
-    /// Rejects at the end of the block that follow each other without a good child between.
-    pub reject_run: u32,
-    /// Whether `reject_run` spans the whole block.
-    pub only_rejects: bool,
+    /// Secrets that were replaced.
+    pub secrets_masked: u32,
+}
+
+impl BlockStats {
+    fn topic(&mut self, topic: usize) -> &mut TopicStats {
+        if self.topics.len() <= topic {
+            self.topics.resize(topic + 1, TopicStats::default());
+        }
+        &mut self.topics[topic]
+    }
 }
 
 /// A position holds another record than the ledger says: the topic was deleted and made anew.
@@ -496,9 +516,10 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             batch.operations.push(hole(part, part.next, offset, now));
         }
         part.next = offset + 1;
-        stats.records += 1;
-        stats.bytes += raw.value.map_or(0, <[u8]>::len) as u64;
-        stats.times_cut += u32::from(record.time_cut);
+        let of_topic = stats.topic(part.topic);
+        of_topic.records += 1;
+        of_topic.bytes += raw.value.map_or(0, <[u8]>::len) as u64;
+        of_topic.times_cut += u32::from(record.time_cut);
         if past {
             return;
         }
@@ -516,13 +537,14 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 child: row.child,
                 message: batch.outgoing.len() as u32,
             });
-            batch.outgoing.extend(self.request(&row));
+            batch.outgoing.extend(self.request(&row, raw));
         }
         for row in replay.into_iter().flat_map(|replay| &replay.requests) {
-            batch.outgoing.extend(self.request(row));
+            batch.outgoing.extend(self.request(row, raw));
         }
         let headers = self.topics[part.topic].normalizer.headers(arena, raw);
         let normalized = &judged.normalized;
+        of_topic.secrets_masked += normalized.secrets_masked;
         let dead_letters = fates.iter().enumerate().filter_map(|(child, fate)| match fate {
             Fate::Reject { reject, stage, .. } => {
                 let bytes = normalized.stored;
@@ -540,13 +562,13 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         });
         batch.outgoing.extend(dead_letters);
         if judged.mode == Mode::Complete {
-            stats.known += 1;
+            of_topic.known += 1;
             return;
         }
         let outcomes = self.rows(
             part, record, judged, replay, headers, fates, scores, batch, now, stats,
         );
-        batch.outcomes.add(&outcomes);
+        batch.outcomes_mut(part.topic).add(&outcomes);
         stats.outcomes.add(&outcomes);
         if outcomes.all_dead_lettered() == 0 {
             stats.reject_run = 0;
@@ -634,6 +656,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 } => {
                     outcomes.write();
                     let row = NewRow {
+                        raw,
                         event,
                         copy_of: copy_of.as_ref(),
                         conflict: *conflict,
@@ -643,7 +666,16 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                         record_index,
                         portion,
                     };
-                    self.new_row(&context, replay, normalized.stored, &row, batch, now, stats);
+                    self.new_row(
+                        &context,
+                        part.topic,
+                        replay,
+                        normalized.stored,
+                        &row,
+                        batch,
+                        now,
+                        stats,
+                    );
                 }
                 Fate::Written => outcomes.write(),
                 Fate::Reject { reject, exists, .. } => {
@@ -703,6 +735,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
     fn new_row(
         &self,
         context: &RecordContext<'_>,
+        topic: usize,
         replay: Option<&Replay>,
         stored: &[u8],
         row: &NewRow<'_>,
@@ -792,14 +825,18 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 child: row.child,
                 message: batch.outgoing.len() as u32,
             });
-            batch.outgoing.extend(self.request(&stored));
+            batch.outgoing.extend(self.request(&stored, row.raw));
         }
-        stats.redeliveries += u32::from(redelivery);
-        stats.conflicts += u32::from(row.conflict);
+        let of_topic = stats.topic(topic);
+        of_topic.redeliveries += u32::from(redelivery);
+        of_topic.conflicts += u32::from(row.conflict);
+        of_topic.unknown_environments += u32::from(event.marks.has(Mark::UnknownEnvironment));
+        for mark in event.marks.union(marks).iter() {
+            stats.marks[mark as usize] += 1;
+        }
+        stats.unscored += u32::from(event.is_change && !redelivery && row.score.is_none());
         stats.asks[Ask::ALL.iter().position(|each| *each == ask).unwrap_or(0)] += 1;
         stats.decisions[decision as usize] += 1;
-        stats.unknown_environments += u32::from(event.marks.has(Mark::UnknownEnvironment));
-        stats.risks.extend(row.score.map(|score| score.risk.points()));
     }
 
     fn decision(
@@ -864,26 +901,42 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         answer.ask
     }
 
-    fn request(&self, row: &StoredChange) -> Option<Outgoing> {
+    /// The request of a row. The trace of the record goes on in it: of the record and not of this run, so that a
+    /// repeat has the same header.
+    fn request(&self, row: &StoredChange, record: &RawRecord<'_>) -> Option<Outgoing> {
         let request = row.request()?;
+        let own = request.headers.into_iter();
+        let trace = record
+            .header(header::TRACEPARENT)
+            .filter(|text| is_traceparent(text));
+        let trace = trace.map(|text| (header::TRACEPARENT.to_owned(), text.as_bytes().to_vec()));
         Some(Outgoing {
             kind: Kind::Request,
             topic: self.rules.approval_topic.clone(),
             key: Some(request.request_id.to_string().into_bytes()),
-            headers: request
-                .headers
-                .into_iter()
+            headers: own
                 .map(|(name, value)| (name, value.into_bytes()))
+                .chain(trace)
                 .collect(),
             value: Some(request.body),
         })
     }
 }
 
+/// The header is foreign text: only what has the shape of a trace context is passed on.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            2 | 35 | 52 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
 /// Marks a [`Fate::Row`] whose row exists and only its `superseded` row is missing.
 const KNOWN_COPY: u32 = NONE - 1;
 
 struct NewRow<'r> {
+    raw: &'r RawRecord<'r>,
     event: &'r ChangeEvent<'r>,
     copy_of: Option<&'r Place>,
     conflict: bool,

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use changegate_types::TimeMicros;
+use tracing::Span;
 
 use crate::judge::BlockStats;
+use crate::ledger::{self, Class, Operation};
 use crate::log::TopicPartition;
 use crate::rows::Outcomes;
 use crate::write::WriteStats;
@@ -14,19 +16,37 @@ pub trait Observer {
         let _ = stats;
     }
 
+    /// Whether [`Observer::traced`] is to be called.
+    fn traces(&self) -> bool {
+        false
+    }
+
+    /// A record with this trace context belongs to the batch of this span. Called for the first few of a batch only.
+    fn traced(&self, batch: &Span, traceparent: &str) {
+        let _ = (batch, traceparent);
+    }
+
     /// A batch is durable: rows, requests and dead letters.
     fn tick(&self, tick: &TickStats) {
         let _ = tick;
     }
 
-    /// Positions are committed: `(partition, next offset)`.
-    fn committed(&self, offsets: &[(TopicPartition, i64)]) {
-        let _ = offsets;
+    /// Positions are committed: `(partition, next offset)`. `fence`: with a batch that begins there.
+    fn committed(&self, offsets: &[(TopicPartition, i64)], fence: bool, took: Duration) {
+        let _ = (offsets, fence, took);
     }
 
-    /// Something keeps the worker from going on, or (`None`) no longer does. Called when that changes.
-    fn trouble(&self, trouble: Option<&str>) {
-        let _ = trouble;
+    /// Another member has the partitions.
+    fn fenced(&self) {}
+
+    /// Something keeps the worker from going on, or (`None`) no longer does. Called when the kind of trouble changes.
+    fn trouble(&self, side: Side, trouble: Option<&Trouble>) {
+        let _ = (side, trouble);
+    }
+
+    /// The stream wrote down what it did itself, or found.
+    fn noted(&self, operations: &[Operation]) {
+        let _ = operations;
     }
 
     /// Partitions are ours; reading begins at these offsets.
@@ -50,6 +70,61 @@ pub trait Observer {
     }
 }
 
+/// Where trouble comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The log that is read and committed to.
+    Log,
+    /// The ledger.
+    Ledger,
+    /// The topics that requests and dead letters go to.
+    Outbox,
+}
+
+impl Side {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Log, Self::Ledger, Self::Outbox];
+}
+
+/// What keeps the worker waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One of few words, such as `access` or `disk_full`.
+    pub code: &'static str,
+    /// What was said.
+    pub reason: String,
+}
+
+impl Trouble {
+    /// No answer, or one that mends itself.
+    pub(crate) fn no_answer(reason: String) -> Self {
+        Self {
+            code: "no_answer",
+            reason,
+        }
+    }
+}
+
+impl From<&ledger::Error> for Trouble {
+    fn from(error: &ledger::Error) -> Self {
+        let code = match (error.class, error.code) {
+            (Class::Denied, _) => "access",
+            (Class::Schema, _) => "schema",
+            (Class::Unavailable, 0) => "down",
+            (Class::Unavailable, 243) => "disk_full",
+            // A full disk also surfaces as a plain write error of the file system.
+            (Class::Unavailable, _) if error.message.contains("No space left") => "disk_full",
+            (Class::Unavailable, 164 | 242) => "read_only",
+            (Class::Unavailable, _) => "overloaded",
+            (Class::Unknown | Class::Refused, _) => "no_answer",
+        };
+        Self {
+            code,
+            reason: error.message.clone(),
+        }
+    }
+}
+
 /// Sees nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Blind;
@@ -65,14 +140,12 @@ pub struct TickStats {
     pub rows: usize,
     /// Encoded bytes.
     pub bytes: usize,
-    /// How the children ended.
-    pub outcomes: Outcomes,
+    /// How the children ended, by topic in the order of [`crate::Judge::topics`].
+    pub outcomes: Vec<Outcomes>,
     /// What writing took.
     pub write: WriteStats,
-    /// Requests sent.
-    pub requests: u32,
-    /// Dead letters sent.
-    pub dead_letters: u32,
+    /// Messages sent, by topic: `(topic, how many)`.
+    pub sent: Vec<(String, u32)>,
     /// From the first record of the batch to this moment.
     pub took: Duration,
     /// From the Kafka time of the batch's oldest record to this moment.

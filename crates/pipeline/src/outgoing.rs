@@ -67,6 +67,9 @@ pub mod header {
     /// SHA-256 of the value as received, in hex.
     pub const RAW_HASH: &str = "changegate.error.raw_hash";
 
+    /// The W3C trace context: of the record on what comes of it.
+    pub const TRACEPARENT: &str = "traceparent";
+
     /// Original topic of a replayed record. These four are the identity of its rows.
     pub const REPLAY_TOPIC: &str = "changegate.replay.topic";
     /// Original incarnation.

@@ -2,24 +2,25 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use changegate_types::{Position, RawRecord};
+use changegate_types::{Position, RawRecord, TimeMicros};
+use tracing::{Span, info_span};
 
 use crate::batch::{Batch, Cover};
 use crate::clock::{Clock, Now};
 use crate::crash;
-use crate::desk::{Answer, Ask, Desk, Place as Span};
+use crate::desk::{self, Answer, Ask, Desk};
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::judge::{BlockContext, BlockRecord, Refusals};
 use crate::known::Known;
 use crate::ledger::BatchId;
 use crate::log::{CommitError, CommitOffset, Log};
-use crate::observe::{Observer, TickStats};
-use crate::outgoing::{Kind, Outbox};
+use crate::observe::{Observer, Side, TickStats, Trouble};
+use crate::outgoing::{Kind, Outbox, Outgoing};
 use crate::part::Part;
 use crate::ports::Ports;
 use crate::recent::{Fresh, Place};
-use crate::worker::{Group, Worker};
+use crate::worker::{Group, Worker, child_span};
 use crate::write::{Next, Refused, WriteJob};
 
 /// The batch under way: fence, insert, send, close. One at a time.
@@ -37,6 +38,10 @@ pub(crate) struct Tick {
     orphan: Option<BatchId>,
     /// Tells answers of the outbox for this batch from those for abandoned ones.
     serial: u32,
+    /// Of the question under way.
+    asked: Option<Span>,
+    /// Of the batches in `closes`.
+    closing: Vec<Span>,
 }
 
 #[derive(Debug)]
@@ -66,6 +71,7 @@ struct Sending {
     waiting: u32,
     not_before: Duration,
     stats: crate::write::WriteStats,
+    span: Option<Span>,
 }
 
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -83,6 +89,8 @@ impl Tick {
             backoff: BACKOFF,
             orphan: None,
             serial: 0,
+            asked: None,
+            closing: Vec::new(),
         }
     }
 
@@ -94,6 +102,16 @@ impl Tick {
     /// A batch is under way.
     pub(crate) fn is_busy(&self) -> bool {
         !matches!(self.phase, Phase::Idle)
+    }
+
+    /// Kafka time of the oldest record of the batch under way.
+    pub(crate) fn oldest(&self) -> Option<TimeMicros> {
+        self.batch.oldest
+    }
+
+    /// Encoded bytes of the batch under way.
+    pub(crate) fn bytes(&self) -> usize {
+        self.batch.bytes()
     }
 
     /// Children of replayed records in the batch under way.
@@ -114,6 +132,8 @@ impl Tick {
         self.phase = Phase::Idle;
         self.batch.recycle();
         self.closes.clear();
+        self.closing.clear();
+        self.asked = None;
         self.not_before = Duration::ZERO;
         self.backoff = BACKOFF;
         self.serial = self.serial.wrapping_add(1);
@@ -227,23 +247,34 @@ impl<P: Ports> Worker<P> {
                 });
             }
         }
-        match self.log.commit(&offsets) {
+        let span = if fence {
+            child_span(&self.tick.batch, |parent| info_span!(parent: parent, "fence"))
+        } else {
+            let closed = self.tick.closing.last();
+            closed.map_or_else(Span::none, |parent| info_span!(parent: parent, "commit"))
+        };
+        let before = self.clock.now().up;
+        let committed = span.in_scope(|| self.log.commit(&offsets));
+        let took = self.clock.now().up.saturating_sub(before);
+        match committed {
             Ok(()) => {
                 // By the moment before the commit: the fence is at least as fresh as we take it to be.
                 self.tick.fenced_at = now.up;
                 self.tick.closes.clear();
+                self.tick.closing.clear();
                 self.tick.not_before = Duration::ZERO;
                 self.tick.backoff = BACKOFF;
-                self.note_trouble(None);
+                self.note_trouble(Side::Log, None);
                 let done: Vec<_> = offsets
                     .into_iter()
                     .map(|committed| (committed.partition, committed.offset))
                     .collect();
-                self.observer.committed(&done);
+                self.observer.committed(&done, fence, took);
                 Ok(true)
             }
             Err(CommitError::Fenced(reason)) => {
                 tracing::warn!(%reason, "another member has the partitions: nothing more is written");
+                self.observer.fenced();
                 self.abandon();
                 // The group says what comes next; until then nothing is read or written.
                 self.group = Group::Idle;
@@ -256,7 +287,7 @@ impl<P: Ports> Worker<P> {
             Err(CommitError::Wait(reason)) => {
                 self.tick.not_before = now.up + self.tick.backoff;
                 self.tick.backoff = (self.tick.backoff * 2).min(BACKOFF_MAX);
-                self.note_trouble(Some(reason));
+                self.note_trouble(Side::Log, Some(Trouble::no_answer(reason)));
                 Ok(false)
             }
         }
@@ -278,8 +309,11 @@ impl<P: Ports> Worker<P> {
             return Ok(());
         };
         let waiting = wait_or_take(&mut self.desk, job, &mut self.tick.batch, &self.parts, now);
-        let trouble = job.trouble().map(ToString::to_string);
-        self.note_trouble(trouble);
+        let trouble = job.trouble().map(Trouble::from);
+        if !waiting {
+            self.tick.asked = None;
+        }
+        self.note_trouble(Side::Ledger, trouble);
         if waiting || !self.renew_fence(now)? {
             return Ok(());
         }
@@ -287,7 +321,10 @@ impl<P: Ports> Worker<P> {
             return Ok(());
         };
         match job.next(&mut self.tick.batch, &self.parts, now.up) {
-            Next::Ask(ask) => self.desk.submit(ask),
+            Next::Ask(ask) => {
+                self.tick.asked = Some(asked_span(&self.tick.batch, &ask));
+                self.desk.submit(ask);
+            }
             Next::Wait(_) => {}
             Next::Halt(reason) => return Err(Error::Halt(reason)),
             Next::Done if job.refused().is_empty() => {
@@ -323,6 +360,8 @@ impl<P: Ports> Worker<P> {
             return Ok(());
         };
         let waiting = wait_or_take(&mut self.desk, job, batch, parts, now);
+        let trouble = job.trouble().map(Trouble::from);
+        self.note_trouble(Side::Ledger, trouble);
         if waiting || !self.renew_fence(now)? {
             return Ok(());
         }
@@ -362,7 +401,8 @@ impl<P: Ports> Worker<P> {
                 let fresh: Vec<_> = fresh.collect();
                 self.tick.batch.outgoing.extend(fresh);
                 for refused in &repair.refused {
-                    self.tick.batch.outcomes.refuse();
+                    let topic = self.parts[refused.part as usize].topic;
+                    self.tick.batch.outcomes_mut(topic).refuse();
                     self.tick
                         .batch
                         .withdraw(refused.part, refused.offset, refused.child);
@@ -401,7 +441,7 @@ impl<P: Ports> Worker<P> {
                 Err(reason) => {
                     self.tick.not_before = now.up + self.tick.backoff;
                     self.tick.backoff = (self.tick.backoff * 2).min(BACKOFF_MAX);
-                    self.note_trouble(Some(reason));
+                    self.note_trouble(Side::Ledger, Some(Trouble::no_answer(reason)));
                     return Ok(());
                 }
             }
@@ -514,10 +554,14 @@ impl<P: Ports> Worker<P> {
     fn begin_sending(&mut self, stats: crate::write::WriteStats) {
         let batch = &self.tick.batch;
         let due = (0..batch.outgoing.len() as u32).filter(|message| !batch.withdrawn.contains(message));
-        let due = due.collect();
+        let due: VecDeque<u32> = due.collect();
+        let messages = due.len();
+        let span =
+            (messages > 0).then(|| child_span(batch, |parent| info_span!(parent: parent, "send", messages)));
         self.tick.phase = Phase::Send(Sending {
             due,
             stats,
+            span,
             ..Sending::default()
         });
     }
@@ -532,11 +576,12 @@ impl<P: Ports> Worker<P> {
                 continue;
             }
             sending.waiting -= 1;
-            if let Err(reason) = result {
+            let trouble = result.err().map(|reason| {
                 sending.due.push_back(tag as u32);
                 sending.not_before = now.up + BACKOFF;
-                self.note_trouble(Some(reason));
-            }
+                Trouble::no_answer(reason)
+            });
+            self.note_trouble(Side::Outbox, trouble);
         }
         let Phase::Send(sending) = &mut self.tick.phase else {
             return Ok(());
@@ -549,7 +594,9 @@ impl<P: Ports> Worker<P> {
             let (before, after) = points(message.kind);
             crash::point(before);
             let tag = u64::from(self.tick.serial) << 32 | u64::from(index);
-            let queued = self.outbox.send(message, tag).map_err(|reason| Error::Send {
+            let span = sending.span.clone().unwrap_or_else(Span::none);
+            let queued = span.in_scope(|| self.outbox.send(message, tag));
+            let queued = queued.map_err(|reason| Error::Send {
                 topic: message.topic.clone(),
                 reason,
             })?;
@@ -569,7 +616,8 @@ impl<P: Ports> Worker<P> {
 
     /// Everything of the batch is durable: its positions may be committed.
     fn finish(&mut self, write: crate::write::WriteStats, now: Now) {
-        self.note_trouble(None);
+        self.note_trouble(Side::Ledger, None);
+        self.note_trouble(Side::Outbox, None);
         let batch = &mut self.tick.batch;
         {
             let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -579,21 +627,16 @@ impl<P: Ports> Worker<P> {
                 .for_each(|asked| asker.durable(asked.change_uid));
         }
         self.judge.recent.keep(&mut batch.fresh);
-        let count = |kind| {
-            batch
-                .outgoing
-                .iter()
-                .filter(|message| message.kind == kind)
-                .count() as u32
-        };
+        if !batch.operations.is_empty() {
+            self.observer.noted(&batch.operations);
+        }
         self.observer.tick(&TickStats {
             records: batch.records,
             rows: batch.rows(),
             bytes: batch.bytes(),
-            outcomes: batch.outcomes,
+            outcomes: batch.outcomes.clone(),
             write,
-            requests: count(Kind::Request),
-            dead_letters: count(Kind::DeadLetter),
+            sent: sent(batch),
             took: now.up.saturating_sub(batch.opened),
             behind_micros: batch
                 .oldest
@@ -607,6 +650,7 @@ impl<P: Ports> Worker<P> {
             }
         }
         self.tick.closes_since = now.up;
+        self.tick.closing.extend(batch.span.take());
         batch.recycle();
         self.tick.phase = Phase::Idle;
         self.tick.serial = self.tick.serial.wrapping_add(1);
@@ -622,7 +666,7 @@ impl<P: Ports> Worker<P> {
         let Some((part, index)) = due else { return };
         part.unsettled = false;
         let (from, to) = part.known.span();
-        self.desk.submit(Ask::Settle(Span {
+        self.desk.submit(Ask::Settle(desk::Place {
             topic: part.partition.topic.clone(),
             incarnation: part.incarnation,
             partition: part.partition.partition,
@@ -641,10 +685,13 @@ impl<P: Ports> Worker<P> {
         };
         self.tick.phase = Phase::Idle;
         match answer {
-            Answer::Settled(Ok(copies)) => self.observer.copies(copies),
+            Answer::Settled(Ok(copies)) => {
+                self.note_trouble(Side::Ledger, None);
+                self.observer.copies(copies);
+            }
             Answer::Settled(Err(error)) => {
                 self.tick.not_before = self.clock.now().up + BACKOFF;
-                self.note_trouble(Some(error.to_string()));
+                self.note_trouble(Side::Ledger, Some((&error).into()));
                 if let Some(part) = self.parts.get_mut(index as usize) {
                     part.unsettled = true;
                 }
@@ -673,6 +720,30 @@ fn wait_or_take(
         }
         None => true,
     }
+}
+
+/// Messages of a batch that were sent, by topic.
+fn sent(batch: &Batch) -> Vec<(String, u32)> {
+    let mut sent: Vec<(String, u32)> = Vec::new();
+    let is_sent = |(index, _): &(u32, &Outgoing)| !batch.withdrawn.contains(index);
+    for (_, message) in (0..).zip(&batch.outgoing).filter(is_sent) {
+        match sent.iter_mut().find(|(topic, _)| *topic == message.topic) {
+            Some((_, count)) => *count += 1,
+            None => sent.push((message.topic.clone(), 1)),
+        }
+    }
+    sent
+}
+
+fn asked_span(batch: &Batch, ask: &Ask) -> Span {
+    child_span(batch, |parent| match ask {
+        Ask::Insert(insert) => {
+            info_span!(parent: parent, "insert", table = insert.table.name(), rows = insert.count, query_id = %insert.query_id)
+        }
+        Ask::Kill(_) => info_span!(parent: parent, "kill"),
+        Ask::ReadBack(table, _) => info_span!(parent: parent, "read_back", table = table.name()),
+        Ask::Note(_) | Ask::Settle(_) => info_span!(parent: parent, "note"),
+    })
 }
 
 fn points(kind: Kind) -> (&'static str, &'static str) {

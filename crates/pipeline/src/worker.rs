@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bumpalo::Bump;
-use changegate_types::{Position, RawRecord};
+use changegate_types::{Position, RawRecord, TimeMicros};
+use tracing::{Span, info_span};
 
 use crate::batch::{Batch, BatchLimits};
 use crate::clock::{Clock, Now};
@@ -13,7 +14,8 @@ use crate::judge::{BlockContext, BlockRecord, Judge, OtherLife, Refusals, Scorer
 use crate::known::Known;
 use crate::ledger::Ledger;
 use crate::log::{Log, LogError, Message, Rebalance, TopicPartition};
-use crate::observe::Observer;
+use crate::observe::{Observer, Side, Trouble};
+use crate::outgoing::header::TRACEPARENT;
 use crate::part::Part;
 use crate::poison::{Poison, PoisonLimits};
 use crate::ports::Ports;
@@ -86,7 +88,7 @@ pub struct Worker<P: Ports> {
     pub(crate) tick: Tick,
     pub(crate) ids: BatchIds,
     pub(crate) group: Group,
-    pub(crate) troubled: Option<String>,
+    pub(crate) troubled: [Option<Trouble>; Side::ALL.len()],
     index: HashMap<(usize, i32), u32>,
     arena: Bump,
     pub(crate) paused: bool,
@@ -171,7 +173,7 @@ impl<P: Ports> Worker<P> {
             parts: Vec::new(),
             open: Batch::default(),
             group: Group::Idle,
-            troubled: None,
+            troubled: [const { None }; Side::ALL.len()],
             index: HashMap::new(),
             arena: Bump::new(),
             paused: false,
@@ -228,6 +230,16 @@ impl<P: Ports> Worker<P> {
         self.open.is_empty() && self.tick.is_closed()
     }
 
+    /// Kafka time of the oldest record that was read and whose rows, requests and dead letters are not durable yet.
+    pub fn oldest_unsaved(&self) -> Option<TimeMicros> {
+        [self.open.oldest, self.tick.oldest()].into_iter().flatten().min()
+    }
+
+    /// Encoded bytes of both batches.
+    pub fn under_way_bytes(&self) -> usize {
+        self.open.bytes() + self.tick.bytes()
+    }
+
     fn may_read(&self) -> bool {
         matches!(self.group, Group::Running) && !self.paused && !self.holding
     }
@@ -274,24 +286,30 @@ impl<P: Ports> Worker<P> {
 
     pub(crate) fn log_trouble(&mut self, error: LogError) -> Result<(), Error> {
         match error {
+            // The log tells of its connections itself; polling on is all there is to do, and nothing here says when it
+            // is over.
             LogError::Wait(reason) => {
-                self.note_trouble(Some(reason));
+                tracing::debug!(reason, "polling");
                 Ok(())
             }
             LogError::Fatal(_) => Err(Error::Log(error)),
         }
     }
 
-    /// One log line and one call per change of state.
-    pub(crate) fn note_trouble(&mut self, trouble: Option<String>) {
-        match (&self.troubled, &trouble) {
-            (None, None) => return,
-            (Some(before), Some(now)) if before == now => return,
-            (Some(_), None) => tracing::info!("going on"),
-            (_, Some(reason)) => tracing::warn!(%reason, "waiting"),
+    /// One call per change.
+    pub(crate) fn note_trouble(&mut self, side: Side, trouble: Option<Trouble>) {
+        let noted = &mut self.troubled[side as usize];
+        if *noted != trouble {
+            *noted = trouble;
+            self.observer.trouble(side, noted.as_ref());
         }
-        self.observer.trouble(trouble.as_deref());
-        self.troubled = trouble;
+    }
+
+    /// A question beside the batch under way was answered: the ledger is there, unless that batch says otherwise.
+    fn ledger_answers(&mut self) {
+        if !self.tick.is_busy() {
+            self.note_trouble(Side::Ledger, None);
+        }
     }
 
     fn follow_group(&mut self) -> Result<(), Error> {
@@ -363,6 +381,9 @@ impl<P: Ports> Worker<P> {
         self.index.clear();
         self.paused = false;
         self.group = Group::Idle;
+        for side in Side::ALL {
+            self.note_trouble(side, None);
+        }
         self.observer.revoked(lost);
         Ok(())
     }
@@ -392,12 +413,17 @@ impl<P: Ports> Worker<P> {
         let (next_backoff, wait) = ((*backoff * 2).min(self.settings.write.backoff_max), *backoff);
         match self.start(&partitions, new_life.as_ref(), now) {
             Ok(()) => {
-                self.note_trouble(None);
+                self.note_trouble(Side::Log, None);
+                self.note_trouble(Side::Ledger, None);
                 self.group = Group::Running;
                 Ok(())
             }
             Err(error) if error.is_passing() => {
-                self.note_trouble(Some(error.to_string()));
+                let (side, trouble) = match &error {
+                    recover::RecoverError::Ledger(error) => (Side::Ledger, error.into()),
+                    error => (Side::Log, Trouble::no_answer(error.to_string())),
+                };
+                self.note_trouble(side, Some(trouble));
                 self.group = Group::Starting {
                     partitions,
                     not_before: now.up + wait,
@@ -454,6 +480,7 @@ impl<P: Ports> Worker<P> {
                 .iter_mut()
                 .for_each(|operation| operation.who.clone_from(&self.settings.who));
             self.ledger.operations(&operations)?;
+            self.observer.noted(&operations);
         }
         plans.iter().for_each(|plan| self.ids.raise(plan.batch_floor));
         let starts: Vec<_> = parts
@@ -519,7 +546,7 @@ impl<P: Ports> Worker<P> {
 
     /// Reads and judges one block.
     fn read(&mut self, now: Now) -> Result<(), Error> {
-        self.unstall(now)?;
+        self.unstall()?;
         let Self {
             log,
             judge,
@@ -531,6 +558,7 @@ impl<P: Ports> Worker<P> {
             ids,
             ledger,
             tick,
+            observer,
             ..
         } = self;
         arena.reset();
@@ -541,9 +569,21 @@ impl<P: Ports> Worker<P> {
         };
         let mut messages: Vec<<P::Log as Log>::Message<'_>> = Vec::with_capacity(settings.block_max);
         let mut failed = None;
+        let mut reading = None;
         while messages.len() < settings.block_max {
             match log.poll(if messages.is_empty() { wait } else { Duration::ZERO }) {
-                Ok(Some(message)) => messages.push(message),
+                Ok(Some(message)) => {
+                    if messages.is_empty() {
+                        if open.is_empty() {
+                            open.id = ids.next(now.wall.millis());
+                            open.opened = now.up;
+                            open.span = Some(info_span!("batch", batch = open.id.0));
+                        }
+                        reading =
+                            Some(child_span(open, |parent| info_span!(parent: parent, "read")).entered());
+                    }
+                    messages.push(message);
+                }
                 Ok(None) => break,
                 Err(error) => {
                     failed = Some(error);
@@ -551,16 +591,23 @@ impl<P: Ports> Worker<P> {
                 }
             }
         }
+        drop(reading);
         let outcome = if messages.is_empty() {
             Ok(None)
         } else {
-            if open.is_empty() {
-                open.id = ids.next(now.wall.millis());
-                open.opened = now.up;
-            }
+            let records = messages.len();
+            let judging = child_span(
+                open,
+                |parent| info_span!(parent: parent, "normalize_and_score", records),
+            )
+            .entered();
             let block = collect(&messages, arena, &judge.topics, parts, index, now);
+            if observer.traces() {
+                link(observer, open, &block);
+            }
+            let _judging = judging;
             match replay::look_up(&**ledger, block.iter().map(|record| &record.raw)) {
-                Err(error) => Err(Trouble::Ledger(error)),
+                Err(error) => Err(Stopped::Ledger(error)),
                 Ok(replays) => {
                     let context = BlockContext {
                         replays: &replays,
@@ -572,12 +619,12 @@ impl<P: Ports> Worker<P> {
                     judge
                         .block(arena, &block, &context, parts, open)
                         .map(Some)
-                        .map_err(Trouble::OtherLife)
+                        .map_err(Stopped::OtherLife)
                 }
             }
         };
         let first: Vec<(TopicPartition, i64)> = match &outcome {
-            Err(Trouble::Ledger(_)) => first_offsets(&messages),
+            Err(Stopped::Ledger(_)) => first_offsets(&messages),
             _ => Vec::new(),
         };
         let bytes_full = open.is_full(&settings.batch);
@@ -588,13 +635,14 @@ impl<P: Ports> Worker<P> {
         match outcome {
             Ok(None) => {}
             Ok(Some(stats)) => {
+                self.ledger_answers();
                 self.observer.block(&stats);
                 if let Some((rejects, children)) = self.poison.add(&self.settings.poison, &stats) {
                     return Err(Error::Poison { rejects, children });
                 }
             }
-            Err(Trouble::Ledger(error)) => {
-                self.note_trouble(Some(error.to_string()));
+            Err(Stopped::Ledger(error)) => {
+                self.note_trouble(Side::Ledger, Some((&error).into()));
                 for (partition, offset) in first {
                     // A stall noted in this block lies further on: it would skip what is read again.
                     let of_part = |part: &&mut Part| part.partition == partition;
@@ -606,7 +654,7 @@ impl<P: Ports> Worker<P> {
                 }
                 return Ok(());
             }
-            Err(Trouble::OtherLife(life)) => return self.restart(life),
+            Err(Stopped::OtherLife(life)) => return self.restart(life),
         }
         self.stall()?;
         if bytes_full && !self.paused {
@@ -628,8 +676,10 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn unstall(&mut self, now: Now) -> Result<(), Error> {
-        let _ = now;
+    fn unstall(&mut self) -> Result<(), Error> {
+        if self.parts.iter().all(|part| part.stalled.is_none()) {
+            return Ok(());
+        }
         let mut trouble = None;
         for part in self.parts.iter_mut().filter(|part| part.stalled.is_some()) {
             let offset = part.stalled.unwrap_or(part.next);
@@ -646,11 +696,12 @@ impl<P: Ports> Worker<P> {
                     self.log.seek(&name, offset).map_err(Error::Log)?;
                     self.log.resume(std::slice::from_ref(&name)).map_err(Error::Log)?;
                 }
-                Err(error) => trouble = Some(error.to_string()),
+                Err(error) => trouble = Some(Trouble::from(&error)),
             }
         }
-        if trouble.is_some() {
-            self.note_trouble(trouble);
+        match trouble {
+            None => self.ledger_answers(),
+            trouble => self.note_trouble(Side::Ledger, trouble),
         }
         Ok(())
     }
@@ -671,9 +722,32 @@ impl<P: Ports> Worker<P> {
     }
 }
 
-enum Trouble {
+/// Why a block did not become part of the batch.
+enum Stopped {
     Ledger(crate::ledger::Error),
     OtherLife(OtherLife),
+}
+
+/// So many traces a batch is linked to.
+const LINKS_MAX: u32 = 32;
+
+/// A span below that of the batch.
+pub(crate) fn child_span(batch: &Batch, make: impl FnOnce(&Span) -> Span) -> Span {
+    batch.span.as_ref().map_or_else(Span::none, make)
+}
+
+/// A batch belongs to the traces of many records: it is linked to the first of them.
+fn link(observer: &impl Observer, batch: &mut Batch, block: &[BlockRecord<'_>]) {
+    let Some(span) = &batch.span else { return };
+    for record in block.iter().filter(|record| !record.raw.headers.is_empty()) {
+        if batch.links >= LINKS_MAX {
+            return;
+        }
+        if let Some(traceparent) = record.raw.header(TRACEPARENT) {
+            batch.links += 1;
+            observer.traced(span, traceparent);
+        }
+    }
 }
 
 fn first_offsets<M: Message>(messages: &[M]) -> Vec<(TopicPartition, i64)> {

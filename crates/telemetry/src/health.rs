@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use changegate_types::TimeMicros;
 use tracing::{error, info, warn};
+
+use crate::{Clock as _, SystemClock};
 
 /// How a component fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +39,26 @@ struct Entry {
     state: State,
     code: &'static str,
     detail: String,
+    since: TimeMicros,
+    /// Codes that were logged since it was ready last: trouble that changes its face all the time fills no log.
+    told: Vec<&'static str>,
     was_ready: bool,
     heartbeat: Option<(Duration, Arc<AtomicU64>)>,
+}
+
+/// How one component fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its name.
+    pub component: String,
+    /// How it fares.
+    pub state: State,
+    /// Why, in one of few words.
+    pub code: &'static str,
+    /// Why, in full.
+    pub detail: String,
+    /// Since when it fares so.
+    pub since: TimeMicros,
 }
 
 /// The registry of components: what `/healthz`, `/readyz` and `/startupz` answer from.
@@ -91,6 +112,8 @@ impl Health {
             state: State::NotReady,
             code: "starting",
             detail: String::new(),
+            since: SystemClock.now(),
+            told: Vec::new(),
             was_ready: false,
             heartbeat: max_age.map(|age| (age, Arc::clone(&component.beat_millis))),
         };
@@ -122,13 +145,16 @@ impl Health {
         !entries.is_empty() && entries.values().all(|entry| entry.was_ready)
     }
 
-    /// All components with state, code and detail, in the order of their names.
-    pub fn report(&self) -> Vec<(String, State, &'static str, String)> {
+    /// All components in the order of their names.
+    pub fn report(&self) -> Vec<Report> {
         let now = self.millis();
         let entries = self.lock();
-        let row = |(name, entry): (&String, &Entry)| {
-            let code = if entry.is_stuck(now) { "stuck" } else { entry.code };
-            (name.clone(), entry.state, code, entry.detail.clone())
+        let row = |(name, entry): (&String, &Entry)| Report {
+            component: name.clone(),
+            state: entry.state,
+            code: if entry.is_stuck(now) { "stuck" } else { entry.code },
+            detail: entry.detail.clone(),
+            since: entry.since,
         };
         entries.iter().map(row).collect()
     }
@@ -193,6 +219,14 @@ impl Component {
             if !changed {
                 return;
             }
+            entry.since = SystemClock.now();
+            if state == State::Ready {
+                entry.told.clear();
+            } else if entry.told.contains(&code) {
+                return;
+            } else {
+                entry.told.push(code);
+            }
         }
         let component = &*self.name;
         match state {
@@ -224,14 +258,23 @@ mod tests {
         assert!(health.is_ready() && health.is_started());
         store.not_ready("refused", "code 516");
         assert!(!health.is_ready() && health.is_started() && health.is_live());
+        let report = health.report();
+        let [
+            Report {
+                component,
+                state,
+                code,
+                detail,
+                ..
+            },
+            _,
+        ] = &report[..]
+        else {
+            panic!("{report:?}")
+        };
         assert_eq!(
-            health.report()[0],
-            (
-                "clickhouse".to_owned(),
-                State::NotReady,
-                "refused",
-                "code 516".to_owned()
-            )
+            (component.as_str(), *state, *code, detail.as_str()),
+            ("clickhouse", State::NotReady, "refused", "code 516")
         );
         store.failed("schema", "no table");
         assert!(!health.is_live());
@@ -247,6 +290,9 @@ mod tests {
             for attempt in 0..50 {
                 store.not_ready("refused", format!("attempt {attempt}"));
             }
+            store.not_ready("disk_full", "");
+            // Faces that were shown before are no news.
+            store.not_ready("refused", "");
             store.not_ready("disk_full", "");
             store.ready();
             store.ready();
@@ -277,6 +323,6 @@ mod tests {
             started: health.started - Duration::from_secs(120),
         };
         assert!(!later.is_live() && !later.is_ready());
-        assert_eq!(later.report()[0].2, "stuck");
+        assert_eq!(later.report()[0].code, "stuck");
     }
 }

@@ -89,14 +89,20 @@ async fn metrics_text(Shared(probed): Shared<Probed>) -> Response {
     (kind, text).into_response()
 }
 
-/// `{"status":"ok","components":[{"name":…,"state":…,"code":…,"detail":…}]}`
+/// `{"status":"ok","components":[{"component":…,"state":…,"reason":…,"detail":…,"since":…}]}`
 fn answer(ok: bool, probed: &Probed) -> Response {
     let components: Vec<_> = probed
         .health
         .report()
         .into_iter()
-        .map(|(name, state, code, detail)| {
-            json!({ "name": name, "state": state.name(), "code": code, "detail": detail })
+        .map(|report| {
+            json!({
+                "component": report.component,
+                "state": report.state.name(),
+                "reason": report.code,
+                "detail": report.detail,
+                "since": report.since.to_string(),
+            })
         })
         .collect();
     let status = if ok {

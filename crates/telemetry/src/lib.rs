@@ -19,7 +19,7 @@ mod trace_context;
 mod traces;
 
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use health::{Component, Health, State};
+pub use health::{Component, Health, Report, State};
 pub use http::{HttpError, router, serve};
 pub use logs::{LogError, LogFormat, LogSettings, LogTarget, TelemetryGuard, init};
 pub use metric::{Kind, Metric};

@@ -14,6 +14,10 @@ pub enum Kind {
 const SECONDS: Kind = Kind::Histogram(&[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ]);
+/// Up to a backlog of a week.
+const LONG_SECONDS: Kind = Kind::Histogram(&[
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0, 86_400.0, 604_800.0,
+]);
 const ROWS: Kind = Kind::Histogram(&[
     1.0,
     10.0,
@@ -76,83 +80,87 @@ metrics! {
         "Kafka records read.";
     BytesRead = "changegate_read_bytes_total", Kind::Counter, ["topic"],
         "Bytes of the values of Kafka records read.";
+    KnownRecords = "changegate_known_records_total", Kind::Counter, ["topic"],
+        "Records read whose rows existed: after a restart or a rebalance.";
+    TimesCut = "changegate_times_cut_total", Kind::Counter, ["topic"],
+        "Records whose time lay in the future and was cut.";
     ChildrenRead = "changegate_children_read_total", Kind::Counter, ["topic"],
-        "Children of records read: each ends as written, skipped or dead-lettered.";
+        "Children of records that are durable: each is written, skipped or dead-lettered.";
     ChildrenWritten = "changegate_children_written_total", Kind::Counter, ["topic"],
         "Children that are rows in ClickHouse.";
     ChildrenSkipped = "changegate_children_skipped_total", Kind::Counter, ["topic", "reason"],
         "Children skipped, by reason.";
     ChildrenDeadLettered = "changegate_children_dead_lettered_total", Kind::Counter, ["topic", "code"],
-        "Children dead-lettered, by reason code.";
-    DeadLettersSent = "changegate_dead_letters_sent_total", Kind::Counter, ["topic"],
-        "Dead letters acknowledged by Kafka; repeats after a restart count again.";
+        "Children dead-lettered, by reject code.";
+    MessagesSent = "changegate_messages_sent_total", Kind::Counter, ["topic"],
+        "Approval requests and dead letters acknowledged by Kafka, by the topic they went to; repeats after a restart count again.";
     LagRecords = "changegate_lag_records", Kind::Gauge, ["topic", "partition"],
         "Records between the committed position and the end of the partition.";
     OldestUnsavedSeconds = "changegate_oldest_unsaved_seconds", Kind::Gauge, ["worker"],
-        "Age of the oldest record that was read and is not yet committed; 0 when there is none.";
-    EndToEndSeconds = "changegate_end_to_end_seconds", SECONDS, [],
-        "From Kafka's record time to the moment its rows are durable.";
+        "Age of the oldest record that was read and is not durable yet, by its Kafka time; 0 when there is none.";
+    EndToEndSeconds = "changegate_end_to_end_seconds", LONG_SECONDS, [],
+        "From the Kafka time of a batch's oldest record to the moment its rows are durable.";
     BatchRows = "changegate_batch_rows", ROWS, [],
-        "Rows of `changes` per batch.";
+        "Rows per batch, of the fuller main table.";
     BatchBytes = "changegate_batch_bytes", BYTES, [],
-        "Bytes per batch, raw bytes included.";
+        "Encoded bytes per batch, raw bytes included.";
     InsertSeconds = "changegate_insert_seconds", SECONDS, ["table"],
-        "Time of an insert with all its retries.";
+        "Time from sending an insert to its answer, good or bad.";
+    Inserts = "changegate_inserts_total", Kind::Counter, ["table", "result"],
+        "Inserts by what came of them (ok, refused, no_answer, unavailable, denied, schema).";
     InsertRetries = "changegate_insert_retries_total", Kind::Counter, ["table"],
         "Inserts sent again with the same bytes.";
-    InsertSplits = "changegate_insert_splits_total", Kind::Counter, ["table"],
-        "Refused inserts that were halved to find the bad row.";
-    ReadBacks = "changegate_read_backs_total", Kind::Counter, ["outcome"],
-        "Questions to the ledger after an acknowledgement was lost, by outcome (complete, partial, missing).";
+    Kills = "changegate_kills_total", Kind::Counter, [],
+        "Kills of a batch's queries before a read-back, after an answer was lost.";
+    KilledQueries = "changegate_killed_queries_total", Kind::Counter, [],
+        "Late inserts that such a kill found still running.";
+    ReadBacks = "changegate_read_backs_total", Kind::Counter, ["table"],
+        "Questions to the ledger which rows are there, after an answer was lost.";
+    MissingRows = "changegate_missing_rows_total", Kind::Counter, [],
+        "Rows that a read-back missed and that were written again.";
+    HollowInserts = "changegate_hollow_inserts_total", Kind::Counter, [],
+        "Inserts that were acknowledged while their rows are not there.";
     Commits = "changegate_commits_total", Kind::Counter, ["kind"],
         "Commits to Kafka, by kind (fence, close).";
     CommitSeconds = "changegate_commit_seconds", SECONDS, [],
         "Time of a synchronous commit.";
     WorkersFenced = "changegate_workers_fenced_total", Kind::Counter, [],
-        "Workers that stopped because another member owns their partitions.";
+        "Commits refused because another member has the partitions.";
     Rebalances = "changegate_rebalances_total", Kind::Counter, ["kind"],
         "Rebalances, by kind (assigned, revoked, lost).";
-    Pauses = "changegate_pauses_total", Kind::Counter, ["reason"],
-        "Times that partitions were paused, by reason.";
-    PausedPartitions = "changegate_paused_partitions", Kind::Gauge, [],
-        "Partitions that are paused now.";
-    UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, [],
-        "Bytes of records and rows between reading and commit.";
-    RecoveredPositions = "changegate_recovered_positions_total", Kind::Counter, ["kind"],
-        "Positions looked at on an assignment, by kind (found, recomputed, completed).";
-    IncarnationsOpened = "changegate_incarnations_opened_total", Kind::Counter, ["topic"],
-        "Topics found to be another one of the same name.";
-    RetentionGaps = "changegate_retention_gaps_total", Kind::Counter, ["topic"],
-        "Gaps between ledger and log that Kafka no longer holds.";
-    RiskPoints = "changegate_risk_points", POINTS, [],
+    Pauses = "changegate_pauses_total", Kind::Counter, ["worker"],
+        "Times that reading stopped because both batches were full.";
+    Paused = "changegate_paused", Kind::Gauge, ["worker"],
+        "1 while a worker reads nothing because both batches are full.";
+    UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, ["worker"],
+        "Encoded bytes in the two batches of a worker.";
+    OperationsNoted = "changegate_operations_total", Kind::Counter, ["kind"],
+        "Rows that the stream put into `operations`, by kind (new_incarnation, gap_skipped, ledger_short, hole, approval_budget).";
+    RiskPoints = "changegate_risk_points", POINTS, ["stratum"],
         "Risk of scored changes.";
     Unscored = "changegate_unscored_changes_total", Kind::Counter, [],
         "Changes that could not be scored, and so need approval.";
     Decisions = "changegate_decisions_total", Kind::Counter, ["decision"],
-        "Decisions.";
-    RequestsSent = "changegate_requests_sent_total", Kind::Counter, ["kind"],
-        "Approval requests acknowledged by Kafka, by kind (review, gate); repeats after a restart count again.";
-    RequestsGrouped = "changegate_requests_grouped_total", Kind::Counter, [],
-        "Requests above the hourly budget that were put into a group.";
-    RequestsSuppressed = "changegate_requests_suppressed_total", Kind::Counter, ["reason"],
-        "Changes at or above the threshold that asked nothing, by reason (backfill, learning, repeat).";
+        "Rows by decision.";
+    Asks = "changegate_asks_total", Kind::Counter, ["approval"],
+        "Rows by what they ask of people, the column `approval` (asked, grouped, backfill, learning, repeat).";
     UidConflicts = "changegate_uid_conflicts_total", Kind::Counter, ["source"],
         "Events whose id was seen before with other content.";
     SupersededRows = "changegate_superseded_rows_total", Kind::Counter, ["reason"],
-        "Rows marked as copies, by reason (late_insert, redelivery).";
+        "Rows found to be copies, by reason (redelivery, late_insert, identical).";
     UnknownEnvironments = "changegate_unknown_environments_total", Kind::Counter, ["source"],
-        "Changes whose environment no rule knows: judged as production.";
+        "Rows whose environment no rule names: judged as production.";
     SecretsMasked = "changegate_secrets_masked_total", Kind::Counter, ["source"],
         "Secrets replaced before anything was written.";
     EventsMarked = "changegate_events_marked_total", Kind::Counter, ["mark"],
-        "Events with something odd about them, by mark.";
+        "Rows with something odd about them, by mark.";
     StateEntries = "changegate_state_entries", Kind::Gauge, ["kind"],
-        "Entries of the scorer's memory, by kind.";
+        "Entries of the scorer's memory, by kind (actors, actor_counts, shared_counts, waiting).";
     StateEvictions = "changegate_state_evictions_total", Kind::Counter, ["kind"],
-        "Entries forgotten because the memory is bounded, by kind.";
+        "Entries forgotten or refused because the memory is bounded, by kind (actors, counts, waiting).";
     SnapshotAgeSeconds = "changegate_snapshot_age_seconds", Kind::Gauge, [],
         "Age of the newest snapshot of the scorer's memory.";
-    ModelInfo = "changegate_model_info", Kind::Gauge, ["name", "hash"],
+    ModelInfo = "changegate_model_info", Kind::Gauge, ["name", "version", "hash"],
         "1 for the model in use.";
     BuildInfo = "changegate_build_info", Kind::Gauge, ["version"],
         "1 for the program that runs.";

@@ -106,9 +106,10 @@ impl Metrics {
 
     /// As [`Metrics::render`], after the memory of the process and the state of all components are measured.
     pub fn render_with(&self, health: &Health) -> String {
-        for (name, state, ..) in health.report() {
-            let ready = if state == State::Ready { 1.0 } else { 0.0 };
-            self.gauge(Metric::ComponentReady, &[&name]).set(ready);
+        for report in health.report() {
+            let ready = if report.state == State::Ready { 1.0 } else { 0.0 };
+            self.gauge(Metric::ComponentReady, &[&report.component])
+                .set(ready);
         }
         if let Some(bytes) = resident_bytes() {
             self.gauge(Metric::ResidentBytes, &[]).set(bytes as f64);
@@ -178,7 +179,7 @@ mod tests {
             .counter(Metric::ChildrenSkipped, &["aws", "tombstone"])
             .increment(1);
         metrics.gauge(Metric::LagRecords, &["aws", "0"]).set(12.0);
-        let risk = metrics.histogram(Metric::RiskPoints, &[]);
+        let risk = metrics.histogram(Metric::RiskPoints, &["human"]);
         risk.record(61.0);
         risk.record_many(5.0, 2);
         let text = metrics.render();
@@ -186,10 +187,10 @@ mod tests {
             "changegate_records_read_total{topic=\"aws\"} 7",
             "changegate_children_skipped_total{topic=\"aws\",reason=\"tombstone\"} 1",
             "changegate_lag_records{topic=\"aws\",partition=\"0\"} 12",
-            "changegate_risk_points_bucket{le=\"10\"} 2",
-            "changegate_risk_points_bucket{le=\"60\"} 2",
-            "changegate_risk_points_bucket{le=\"70\"} 3",
-            "changegate_risk_points_count 3",
+            "changegate_risk_points_bucket{stratum=\"human\",le=\"10\"} 2",
+            "changegate_risk_points_bucket{stratum=\"human\",le=\"60\"} 2",
+            "changegate_risk_points_bucket{stratum=\"human\",le=\"70\"} 3",
+            "changegate_risk_points_count{stratum=\"human\"} 3",
             "# TYPE changegate_risk_points histogram",
             "# HELP changegate_records_read_total Kafka records read.",
             // Shown before anything happened.

@@ -3,7 +3,7 @@ use std::{
     future::Future,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -25,6 +25,7 @@ pub struct Shutdown(Arc<ShutdownInner>);
 #[derive(Debug)]
 struct ShutdownInner {
     requested: AtomicBool,
+    reason: OnceLock<String>,
     tell: watch::Sender<bool>,
 }
 
@@ -32,6 +33,7 @@ impl Default for Shutdown {
     fn default() -> Self {
         Self(Arc::new(ShutdownInner {
             requested: AtomicBool::new(false),
+            reason: OnceLock::new(),
             tell: watch::Sender::new(false),
         }))
     }
@@ -42,8 +44,14 @@ impl Shutdown {
     pub fn request(&self, reason: &str) {
         if !self.0.requested.swap(true, Ordering::AcqRel) {
             info!(reason, "shutdown requested");
+            self.0.reason.get_or_init(|| reason.to_owned());
             self.0.tell.send_replace(true);
         }
+    }
+
+    /// What the first one who asked said; empty before.
+    pub fn reason(&self) -> &str {
+        self.0.reason.get().map_or("", String::as_str)
     }
 
     /// For loops on threads: one atomic load.

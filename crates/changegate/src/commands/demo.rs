@@ -124,7 +124,15 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     let model = setup::model(settings, None)?;
     let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
     let reading = Instant::now();
-    let totals = stream::start(settings, &model, runtime.handle(), &tasks, &metrics, &health)?;
+    let totals = stream::start(
+        settings,
+        &model,
+        runtime.handle(),
+        &tasks,
+        &metrics,
+        &health,
+        "changegate demo",
+    )?;
     let mut last = (0, Instant::now());
     loop {
         let read = totals.records.load(Ordering::Relaxed);

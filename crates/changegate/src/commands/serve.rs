@@ -159,7 +159,20 @@ fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>
             .block_on(changegate_telemetry::serve(&tasks, address, routes))
             .context("opening http.listen")?;
     }
-    let totals = stream::start(settings, &model, runtime.handle(), &tasks, &metrics, &health)?;
+    let command = if engines.is_some() {
+        "changegate up"
+    } else {
+        "changegate serve"
+    };
+    let totals = stream::start(
+        settings,
+        &model,
+        runtime.handle(),
+        &tasks,
+        &metrics,
+        &health,
+        command,
+    )?;
     let shutdown = tasks.shutdown().clone();
     runtime.block_on(async {
         let mut watch = tokio::time::interval(Duration::from_secs(1));
