@@ -1,4 +1,6 @@
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ pub struct Config {
     pub approval_topic: String,
     /// More lines, each `section.key = value`.
     pub more: Vec<(&'static str, String)>,
+    /// Variables of the process.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Config {
@@ -36,6 +40,7 @@ impl Config {
                 .collect(),
             approval_topic: format!("{name}.approval"),
             more: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -71,8 +76,13 @@ impl Config {
     fn text(&self, site: &Site) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &str| {
-            let _ = writeln!(text, "{key} = {value}");
+            if !text.contains(&format!("{key} = ")) {
+                let _ = writeln!(text, "{key} = {value}");
+            }
         };
+        for (key, value) in &self.more {
+            line(key, value);
+        }
         let quoted = |value: &str| format!("{value:?}");
         line("tenant.mask_key", &quoted("a key for tests only"));
         line("kafka.bootstrap", &quoted(&site.kafka.bootstrap()));
@@ -87,9 +97,6 @@ impl Config {
         line("telemetry.log_format", &quoted("text"));
         let state = site.folder().join(format!("{}-state", self.group));
         line("state.dir", &quoted(&state.display().to_string()));
-        for (key, value) in &self.more {
-            line(key, value);
-        }
         for (topic, source, partitions) in &self.topics {
             let _ = writeln!(
                 text,
@@ -114,6 +121,7 @@ impl Config {
             .arg("--config")
             .arg(&file)
             .arg("serve")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(out.try_clone().expect("a second handle"))
             .stdout(out);
@@ -177,6 +185,47 @@ impl Served {
         until("the program ends", || {
             self.child.try_wait().expect("a child of ours")
         })
+    }
+
+    /// Where its probes and metrics are, once it has said so.
+    pub fn probes(&self) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log
+            .lines()
+            .rev()
+            .find(|line| line.contains("serving probes and metrics"))?;
+        line.split("address=")
+            .nth(1)?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    }
+
+    /// The answer to a GET: status and body.
+    ///
+    /// # Panics
+    /// Where nothing answers.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let address = until("the program says where its probes are", || self.probes());
+        let mut stream = TcpStream::connect(address).expect("the program listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status.expect("a status line"), body.to_owned())
+    }
+
+    /// The most memory it has taken so far, in MiB.
+    pub fn memory_mib_max(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("a process has memory") / 1_024
     }
 
     /// What it has said, and its predecessors of the same name.

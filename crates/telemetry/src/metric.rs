@@ -201,4 +201,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_metric_is_explained_and_no_other() {
+        let page = include_str!("../../../docs/operations.md");
+        let words = page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named: BTreeSet<&str> = words.filter(|word| word.starts_with("changegate_")).collect();
+        let known: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(named, known);
+    }
 }

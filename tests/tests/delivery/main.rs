@@ -4,8 +4,10 @@
 
 mod group;
 mod kill;
+mod outage;
 mod recover;
 mod restart;
+mod telling;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ const DATABASES: &[&str] = &[
     "wiped",
     "anew",
     "hangs",
+    "telling",
 ];
 
 const TESTS: &[Test] = &[
@@ -63,6 +66,14 @@ const TESTS: &[Test] = &[
     (
         "sigterm_ends_it_while_clickhouse_hangs",
         recover::sigterm_ends_it_while_clickhouse_hangs,
+    ),
+    (
+        "a_real_run_shows_every_metric_and_its_traces",
+        telling::a_real_run_shows_every_metric_and_its_traces,
+    ),
+    (
+        "engines_that_are_away_are_waited_for",
+        outage::engines_that_are_away_are_waited_for,
     ),
 ];
 

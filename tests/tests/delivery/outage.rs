@@ -1,0 +1,134 @@
+//! Engines that are away, or do not let the program in: it waits, says why, and goes on by itself.
+
+use changegate_engines::{ClickHouse, ClickHouseOptions};
+use changegate_simulator::{LoadGenerator, Source};
+use changegate_telemetry::{Clock as _, SystemClock};
+use changegate_tests::{Config, Served, Site, until};
+
+const TOPIC: (&str, &str, i32) = ("outage.raw", "aws.cloudtrail", 2);
+const EACH: u64 = 4_000;
+
+/// Sends some more records; how many.
+fn send(site: &Site, generator: &mut LoadGenerator) -> u64 {
+    let mut sender = site.sender();
+    let start_ms = SystemClock.now().millis() - 3_600_000;
+    for number in 0..EACH {
+        let time = start_ms + number as i64;
+        let record = generator.next(time);
+        sender
+            .send(TOPIC.0, Some(record.key), &[], record.value, time)
+            .expect("the broker takes it");
+    }
+    sender
+        .finish(changegate_tests::PATIENCE)
+        .expect("all are durable");
+    EACH
+}
+
+/// Waits until a component is not ready for this reason; the probe then says so as a whole.
+fn wait_for(program: &mut Served, component: &str, reason: &str) {
+    let wanted = format!("\"reason\":\"{reason}\"");
+    until(&format!("{component} is {reason}"), || {
+        program.check();
+        let (status, body) = program.get("/readyz");
+        let own = body
+            .split('{')
+            .find(|part| part.contains(&format!("\"component\":\"{component}\"")))?;
+        (own.contains(&wanted) && own.contains("\"since\":\"") && status == 503).then_some(())
+    });
+    assert_eq!(
+        program.get("/healthz").0,
+        200,
+        "who waits is alive: nothing is won by a new start"
+    );
+}
+
+fn wait_until_ready(program: &mut Served) {
+    until("everything is ready", || {
+        program.check();
+        (program.get("/readyz").0 == 200).then_some(())
+    });
+}
+
+fn wait_until_read(site: &Site, config: &Config, program: &mut Served) {
+    let looker = site.looker(&config.group);
+    until("everything is read", || {
+        program.check();
+        site.is_done(&looker, &config.partitions()).then_some(())
+    });
+}
+
+pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
+    // Engines of its own: the other tests need theirs all the time.
+    let mut site = Site::start(&["outage"]);
+    let config = Config::new(&site, "outage", &[TOPIC])
+        .with("http.listen", "\"127.0.0.1:0\"")
+        .with("batch.rows", "1000")
+        .with("batch.block", "100")
+        .with("clickhouse.backoff_max", "\"500ms\"")
+        .with("kafka.session_timeout", "\"6s\"");
+    config.create_topics(&site);
+    site.database("outage");
+
+    // Another server in its place, which does not know the program's user.
+    site.clickhouse.stop().expect("it ends");
+    let stranger = ClickHouse::start(&ClickHouseOptions {
+        http_port: Some(site.clickhouse.http_port()),
+        ..ClickHouseOptions::default()
+    });
+    let mut generator = LoadGenerator::of(11, 500, &[Source::AwsCloudtrail]);
+    let mut sent = send(&site, &mut generator);
+    let mut program = config.serve(&site);
+    wait_for(&mut program, "worker-0/clickhouse", "access");
+    let lines_while_refused = program.log().lines().count();
+    drop(stranger);
+    wait_for(&mut program, "worker-0/clickhouse", "down");
+    site.clickhouse.restart().expect("it comes back");
+    wait_until_ready(&mut program);
+
+    // Down under load, and more load while it is down.
+    sent += send(&site, &mut generator);
+    site.clickhouse.stop().expect("it ends");
+    sent += send(&site, &mut generator);
+    wait_for(&mut program, "worker-0/clickhouse", "down");
+    sent += send(&site, &mut generator);
+    site.clickhouse.restart().expect("it comes back");
+    wait_until_ready(&mut program);
+    wait_until_read(&site, &config, &mut program);
+
+    // Kafka goes and comes.
+    site.kafka.stop().expect("it ends");
+    wait_for(&mut program, "worker-0/kafka", "down");
+    site.kafka.restart().expect("it comes back");
+    wait_until_ready(&mut program);
+    sent += send(&site, &mut generator);
+    wait_until_read(&site, &config, &mut program);
+
+    let memory = program.memory_mib_max();
+    let log = program.log();
+    assert!(program.terminate().0.success(), "{log}");
+    let ledger = site.database("outage");
+    let [records, missing, doubled] = site.numbers(
+        &ledger,
+        "SELECT (SELECT count() FROM outage.v_raw_records), (SELECT sum(abs(missing)) FROM outage.v_conservation), \
+         (SELECT count() FROM (SELECT 1 FROM outage.v_changes GROUP BY topic, partition, offset, child HAVING count() > 1))",
+    );
+    let lines = log.lines().count();
+    println!(
+        "  {sent} records, {missing} missing, {doubled} doubled, {lines} log lines, {memory} MiB at most"
+    );
+    assert_eq!([records, missing, doubled], [sent, 0, 0]);
+    // Some hundred retries, and a line only where something has changed.
+    assert!(lines_while_refused < 25, "{log}");
+    assert!(lines < 80, "{log}");
+    assert!(memory <= 512, "{memory} MiB");
+    let [starts, stops] = site.numbers(
+        &ledger,
+        "SELECT countIf(kind = 'start' AND details['model_hash'] != ''), countIf(kind = 'stop' AND why = 'SIGTERM') FROM outage.v_operations",
+    );
+    assert_eq!(
+        [starts, stops],
+        [1, 1],
+        "noted, though ClickHouse came after the program"
+    );
+}
