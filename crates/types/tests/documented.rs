@@ -15,7 +15,8 @@ fn codes(title: &str) -> BTreeSet<&'static str> {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
         assert!(
-            row.split('|').all(|cell| !cell.trim().is_empty() || cell.is_empty()),
+            row.split('|')
+                .all(|cell| !cell.trim().is_empty() || cell.is_empty()),
             "{row}"
         );
         row.split('`').next().unwrap_or_default()
@@ -33,8 +34,5 @@ fn every_code_has_its_row() {
         codes("Skip reasons"),
         SkipReason::ALL.iter().map(|reason| reason.name()).collect()
     );
-    assert_eq!(
-        codes("Marks"),
-        Mark::ALL.iter().map(|mark| mark.name()).collect()
-    );
+    assert_eq!(codes("Marks"), Mark::ALL.iter().map(|mark| mark.name()).collect());
 }

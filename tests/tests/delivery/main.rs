@@ -72,6 +72,10 @@ const TESTS: &[Test] = &[
         telling::a_real_run_shows_every_metric_and_its_traces,
     ),
     (
+        "a_topic_that_is_not_there_is_said_at_the_start",
+        telling::a_topic_that_is_not_there_is_said_at_the_start,
+    ),
+    (
         "engines_that_are_away_are_waited_for",
         outage::engines_that_are_away_are_waited_for,
     ),

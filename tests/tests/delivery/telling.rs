@@ -109,12 +109,12 @@ pub(crate) fn a_real_run_shows_every_metric_and_its_traces(site: &Site) {
     let mut generator = LoadGenerator::of(21, 500, &[Source::AwsCloudtrail]);
     let mut sender = site.sender();
     let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
-    let start_ms = SystemClock.now().millis() - 60_000;
+    // A stratum has learned what earlier steps of record time held.
+    let start_ms = SystemClock.now().millis() - 1_000 * RECORDS as i64;
     for number in 0..RECORDS {
-        let time = start_ms + number as i64;
+        let time = start_ms + 1_000 * number as i64;
         let record = generator.next(time);
         let traced = [("traceparent", traceparent.as_bytes())];
-        // The first of the topic, some later ones, and every other damaged one.
         let headers: &[(&str, &[u8])] = if number % 2 == 0 { &traced } else { &[] };
         let value = if number < DAMAGED {
             b"{broken"
@@ -239,5 +239,16 @@ pub(crate) fn a_real_run_shows_every_metric_and_its_traces(site: &Site) {
     assert!(
         collector.holds(&bytes_of(TRACE)),
         "batches are linked to the traces of their records"
+    );
+}
+
+pub(crate) fn a_topic_that_is_not_there_is_said_at_the_start(site: &Site) {
+    let config = Config::new(site, "nowhere", &[("nowhere.raw", "aws.cloudtrail", 1)]);
+    let mut program = config.serve(site);
+    assert_eq!(program.ended().code(), Some(2));
+    let log = program.log();
+    assert!(
+        log.contains("no topic \"nowhere.raw\"") && log.contains("changegate topics"),
+        "{log}"
     );
 }

@@ -20,6 +20,10 @@ use crate::{setup, stream};
 
 /// SIGTERM gives everything this long to end.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
+/// How long the start waits for brokers, and how it looks for topics that they do not know.
+const BROKERS_WITHIN: Duration = Duration::from_secs(3);
+const TOPIC_LOOKS: u32 = 5;
+const TOPIC_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
@@ -100,10 +104,40 @@ pub(crate) fn sql(config: Option<&Path>, question: &str, format: &str) -> Answer
     Ok(true)
 }
 
+/// Refuses topics that the brokers do not have, so that a wrong name shows at the start. Brokers that do not answer say
+/// nothing of their topics: the stream waits for them.
+fn check_topics(settings: &Settings) -> anyhow::Result<()> {
+    let kafka = stream::kafka(settings);
+    let admin = Admin::new(&kafka)?;
+    let missing = |admin: &Admin| -> Option<&str> {
+        let names = settings.topics.iter().map(|topic| topic.name.as_str());
+        names
+            .into_iter()
+            .map(|name| (name, admin.partitions(name, BROKERS_WITHIN)))
+            .take_while(|(_, found)| found.is_ok())
+            .find_map(|(name, found)| matches!(found, Ok(None)).then_some(name))
+    };
+    // A topic that was made a moment ago is not known to every broker yet.
+    for _ in 0..TOPIC_LOOKS {
+        if missing(&admin).is_none() {
+            return Ok(());
+        }
+        std::thread::sleep(TOPIC_LOOK_EVERY);
+    }
+    match missing(&admin) {
+        None => Ok(()),
+        Some(topic) => bail!(
+            "the brokers at {} have no topic {topic:?}: `changegate topics` makes what [[topics]] names, or mend the name there",
+            kafka.bootstrap
+        ),
+    }
+}
+
 /// Runs all stages against configured engines until it is told to stop.
 pub(crate) fn serve(config: Option<&Path>) -> Answer {
     let settings = setup::settings(config)?;
     settings.require_for_serve()?;
+    check_topics(&settings)?;
     let runtime = runtime()?;
     let entered = runtime.enter();
     let guard = logs(&settings)?;
