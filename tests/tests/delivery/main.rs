@@ -2,6 +2,7 @@
 //! the ledger see is compared with what they must see. `cargo test --release --test delivery -- <part of a name>` runs
 //! some of them.
 
+mod bad_input;
 mod group;
 mod kill;
 mod outage;
@@ -28,9 +29,14 @@ const DATABASES: &[&str] = &[
     "anew",
     "hangs",
     "telling",
+    "bad_input",
 ];
 
 const TESTS: &[Test] = &[
+    (
+        "bad_input_ends_where_the_user_is_told",
+        bad_input::bad_input_ends_where_the_user_is_told,
+    ),
     (
         "killed_25_times_nothing_is_lost_doubled_or_altered",
         kill::killed_25_times_nothing_is_lost_doubled_or_altered,
