@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::time::Duration;
 
-use changegate_pipeline::outgoing::{Outbox, Outgoing};
+use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use crate::settings::{Error, Settings};
 
 /// Hands answers back to whoever sent.
-struct Answers(Channel<(u64, Result<(), String>)>);
+struct Answers(Channel<(u64, Result<(), SendError>)>);
 
 impl ClientContext for Answers {}
 
@@ -21,16 +21,23 @@ impl ProducerContext for Answers {
         let answer = result
             .as_ref()
             .map(|_| ())
-            .map_err(|(error, _)| error.to_string());
+            .map_err(|(error, _)| send_error(error, error.to_string()));
         // Whoever asked may be gone at shutdown; then nobody waits for the answer.
         let _ = self.0.send((*tag, answer));
+    }
+}
+
+fn send_error(error: &KafkaError, reason: String) -> SendError {
+    match error.rdkafka_error_code() {
+        Some(Code::MessageSizeTooLarge) => SendError::TooLarge(reason),
+        _ => SendError::Again(reason),
     }
 }
 
 /// Sends requests, decisions and dead letters, and tells when they are durable.
 pub struct Producer {
     producer: BaseProducer<Answers>,
-    answers: Receiver<(u64, Result<(), String>)>,
+    answers: Receiver<(u64, Result<(), SendError>)>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -53,7 +60,7 @@ impl Producer {
 }
 
 impl Outbox for Producer {
-    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, String> {
+    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, SendError> {
         let headers = message
             .headers
             .iter()
@@ -74,11 +81,14 @@ impl Outbox for Producer {
         match self.producer.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(Code::QueueFull), _)) => Ok(false),
-            Err((error, _)) => Err(format!("{}: {error}", message.topic)),
+            Err((error, _)) => Err(match send_error(&error, error.to_string()) {
+                SendError::Again(reason) => SendError::Never(reason),
+                known => known,
+            }),
         }
     }
 
-    fn answer(&mut self) -> Option<(u64, Result<(), String>)> {
+    fn answer(&mut self) -> Option<(u64, Result<(), SendError>)> {
         self.producer.poll(Duration::ZERO);
         self.answers.try_recv().ok()
     }
@@ -87,7 +97,7 @@ impl Outbox for Producer {
 /// Sends many records as fast as the brokers take them: for files and simulations.
 pub struct Sender {
     producer: BaseProducer<Answers>,
-    answers: Receiver<(u64, Result<(), String>)>,
+    answers: Receiver<(u64, Result<(), SendError>)>,
     settings: Settings,
     failed: Option<String>,
 }
@@ -158,7 +168,7 @@ impl Sender {
         self.producer.poll(wait);
         while let Ok((_, answer)) = self.answers.try_recv() {
             if let Err(reason) = answer {
-                self.failed.get_or_insert(reason);
+                self.failed.get_or_insert(reason.to_string());
             }
         }
     }

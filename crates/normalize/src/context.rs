@@ -103,6 +103,8 @@ impl<'a> Context<'a> {
                 .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'+' | b'e' | b'E'));
             self.mark(if looks_like_number {
                 Mark::NumberOutOfRange
+            } else if time::is_unstorable(text) {
+                Mark::TimeOutOfRange
             } else {
                 Mark::WrongType
             });

@@ -17,6 +17,11 @@ pub(crate) fn parse(text: &str) -> Option<TimeMicros> {
     RANGE.contains(&time.0).then_some(time)
 }
 
+/// Whether it is a time, but of a year that cannot be stored.
+pub(crate) fn is_unstorable(text: &str) -> bool {
+    parse(text).is_none() && calendar(text.as_bytes()).is_some()
+}
+
 fn epoch(text: &str) -> Option<TimeMicros> {
     if let Ok(count) = text.parse::<i64>() {
         return Some(TimeMicros(match count.unsigned_abs() {
@@ -143,6 +148,7 @@ mod tests {
             "2021-12-02T22:é1:17Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
+            assert_eq!(is_unstorable(text), text.starts_with("9999"), "{text}");
         }
     }
 }

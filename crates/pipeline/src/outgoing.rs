@@ -26,16 +26,30 @@ pub enum Kind {
     Decision,
 }
 
+/// Why a message is not durable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Producer or topic take no message of this size.
+    #[error("{0}")]
+    TooLarge(String),
+    /// It can never be sent: a person must act.
+    #[error("{0}")]
+    Never(String),
+    /// It is to be sent again.
+    #[error("{0}")]
+    Again(String),
+}
+
 /// Sends messages and tells when they are durable (`acks=all`, idempotent).
 pub trait Outbox {
     /// Queues a message. `false`: the queue is full, try again later.
     ///
     /// # Errors
-    /// A message that this producer can never send (too large, unknown topic): a person must act.
-    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, String>;
+    /// A message that this producer cannot send as it is.
+    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, SendError>;
 
-    /// The next answer: the tag, and why it is not durable, if so. Such a message is to be sent again.
-    fn answer(&mut self) -> Option<(u64, Result<(), String>)>;
+    /// The next answer: the tag, and why it is not durable, if so.
+    fn answer(&mut self) -> Option<(u64, Result<(), SendError>)>;
 }
 
 /// Names of the headers of a dead letter: Kafka Connect's, then ours.
@@ -62,6 +76,8 @@ pub mod header {
     pub const CHILD: &str = "changegate.error.child";
     /// Position of the fault in the bytes read.
     pub const AT_BYTE: &str = "changegate.error.at_byte";
+    /// Bytes that the value had before it was cut to what the topic takes.
+    pub const CUT_FROM: &str = "changegate.error.cut_from";
     /// Incarnation of the position.
     pub const INCARNATION: &str = "changegate.error.incarnation";
     /// SHA-256 of the value as received, in hex.
@@ -80,6 +96,26 @@ pub mod header {
     pub const REPLAY_OFFSET: &str = "changegate.replay.offset";
     /// How often it was replayed.
     pub const REPLAY_COUNT: &str = "changegate.replay.count";
+}
+
+impl Outgoing {
+    /// Leaves the first half of a dead letter's value, and says how long it was: a topic that takes less than the raw
+    /// topic gave must not stop the stream. The whole value is in `rejected`, and in the raw topic while that keeps it.
+    /// `false` where nothing is left to cut, or the message is worthless in parts.
+    pub(crate) fn cut(&mut self) -> bool {
+        let Some(value) = self.value.as_mut().filter(|value| !value.is_empty()) else {
+            return false;
+        };
+        if self.kind != Kind::DeadLetter {
+            return false;
+        }
+        if !self.headers.iter().any(|(name, _)| name == header::CUT_FROM) {
+            let length = value.len().to_string().into_bytes();
+            self.headers.push((header::CUT_FROM.to_owned(), length));
+        }
+        value.truncate(value.len() / 2);
+        true
+    }
 }
 
 /// The stage at which a child was refused.

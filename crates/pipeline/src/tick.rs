@@ -16,7 +16,7 @@ use crate::known::Known;
 use crate::ledger::BatchId;
 use crate::log::{CommitError, CommitOffset, Log};
 use crate::observe::{Observer, Side, TickStats, Trouble};
-use crate::outgoing::{Kind, Outbox, Outgoing};
+use crate::outgoing::{Kind, Outbox, Outgoing, SendError};
 use crate::part::Part;
 use crate::ports::Ports;
 use crate::recent::{Fresh, Place};
@@ -576,12 +576,18 @@ impl<P: Ports> Worker<P> {
                 continue;
             }
             sending.waiting -= 1;
-            let trouble = result.err().map(|reason| {
-                sending.due.push_back(tag as u32);
-                sending.not_before = now.up + BACKOFF;
-                Trouble::no_answer(reason)
-            });
-            self.note_trouble(Side::Outbox, trouble);
+            let Err(error) = result else {
+                self.note_trouble(Side::Outbox, None);
+                continue;
+            };
+            let index = tag as u32;
+            sending.due.push_back(index);
+            let message = &mut self.tick.batch.outgoing[index as usize];
+            if matches!(error, SendError::TooLarge(_)) && message.cut() {
+                continue;
+            }
+            sending.not_before = now.up + BACKOFF;
+            self.note_trouble(Side::Outbox, Some(Trouble::no_answer(error.to_string())));
         }
         let Phase::Send(sending) = &mut self.tick.phase else {
             return Ok(());
@@ -590,18 +596,21 @@ impl<P: Ports> Worker<P> {
             let Some(index) = sending.due.front().copied() else {
                 break;
             };
-            let message = &self.tick.batch.outgoing[index as usize];
+            let message = &mut self.tick.batch.outgoing[index as usize];
             let (before, after) = points(message.kind);
             crash::point(before);
             let tag = u64::from(self.tick.serial) << 32 | u64::from(index);
             let span = sending.span.clone().unwrap_or_else(Span::none);
-            let queued = span.in_scope(|| self.outbox.send(message, tag));
-            let queued = queued.map_err(|reason| Error::Send {
-                topic: message.topic.clone(),
-                reason,
-            })?;
-            if !queued {
-                break;
+            match span.in_scope(|| self.outbox.send(message, tag)) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(SendError::TooLarge(_)) if message.cut() => continue,
+                Err(error) => {
+                    return Err(Error::Send {
+                        topic: message.topic.clone(),
+                        reason: error.to_string(),
+                    });
+                }
             }
             crash::point(after);
             sending.due.pop_front();

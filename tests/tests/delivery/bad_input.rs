@@ -85,7 +85,12 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, Ends)> {
         ),
         (
             "far future",
-            text(good("future").replace("2026-03-04T05:06:07Z", "2399-12-31T23:59:59Z")),
+            text(good("2199").replace("2026-03-04T05:06:07Z", "2199-12-31T23:59:59Z")),
+            Ends::Change(&["time_out_of_range"]),
+        ),
+        (
+            "beyond what can be stored",
+            text(good("2399").replace("2026-03-04T05:06:07Z", "2399-12-31T23:59:59Z")),
             Ends::Change(&["time_out_of_range"]),
         ),
         (
@@ -187,17 +192,29 @@ pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
             .find(|(own, ..)| own == name)
             .expect("the original key");
         let sent = sent.as_deref().unwrap_or_default();
-        assert_eq!(letter.value.len() > 0, !sent.is_empty(), "{name}");
-        if *name != "cut off, with a secret in it" {
-            assert!(letter.value == sent, "the bytes of {name} as they came");
+        assert_eq!(letter.value.is_empty(), sent.is_empty(), "{name}");
+        match name.as_str() {
+            "cut off, with a secret in it" => {}
+            "larger than the limit" => {
+                // The topic takes less than the raw topic gave.
+                assert_eq!(letter.header("changegate.error.cut_from"), sent.len().to_string());
+                assert!(letter.value.len() > LIMIT / 2 && sent.starts_with(&letter.value));
+            }
+            _ => assert!(letter.value == sent, "the bytes of {name} as they came"),
         }
         assert!(!String::from_utf8_lossy(&letter.value).contains(SECRET), "{name}");
     }
-    let [kept] = site.numbers(
+    let [kept, largest] = site.numbers(
         &ledger,
-        &format!("SELECT countIf(position(bytes, '{SECRET}') > 0) FROM bad_input.rejected"),
+        &format!(
+            "SELECT countIf(position(bytes, '{SECRET}') > 0), max(length(bytes)) FROM bad_input.rejected"
+        ),
     );
     assert_eq!(kept, 0);
+    assert!(
+        largest > 300_000,
+        "the ledger keeps the whole of it, not {largest} bytes"
+    );
     let [last, actions] = site.numbers(
         &ledger,
         "SELECT countIf(native_uid = 'last'), countIf(native_uid = 'twice' AND api_operation = 'DeleteUser') FROM bad_input.v_changes",

@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use changegate_normalize::{Child, NormalizedRecord};
 use changegate_pipeline::desk::{Answer, Ask, Desk, execute};
 use changegate_pipeline::ledger::{BatchId, Table};
-use changegate_pipeline::outgoing::{Outbox, Outgoing};
+use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError};
 use changegate_pipeline::time_order::InTimeOrder;
 use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports, ReadTo, Scorer};
 use changegate_types::{
@@ -149,7 +149,7 @@ impl Scorer for FakeScorer {
 #[derive(Debug)]
 pub(crate) struct FakeOutbox {
     pub(crate) sent: Rc<RefCell<Vec<Outgoing>>>,
-    answers: VecDeque<(u64, Result<(), String>)>,
+    answers: VecDeque<(u64, Result<(), SendError>)>,
     random: Random,
 }
 
@@ -164,18 +164,19 @@ impl FakeOutbox {
 }
 
 impl Outbox for FakeOutbox {
-    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, String> {
+    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, SendError> {
         let dice = self.random.below(100);
         if dice < 5 {
             return Ok(false);
         }
         if dice < 10 {
-            self.answers.push_back((tag, Err("not sent".into())));
+            self.answers
+                .push_back((tag, Err(SendError::Again("not sent".into()))));
             return Ok(true);
         }
         self.sent.borrow_mut().push(message.clone());
         let result = if dice < 13 {
-            Err("no answer".into())
+            Err(SendError::Again("no answer".into()))
         } else {
             Ok(())
         };
@@ -183,7 +184,7 @@ impl Outbox for FakeOutbox {
         Ok(true)
     }
 
-    fn answer(&mut self) -> Option<(u64, Result<(), String>)> {
+    fn answer(&mut self) -> Option<(u64, Result<(), SendError>)> {
         if self.random.chance(30) {
             None
         } else {
