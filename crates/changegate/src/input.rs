@@ -34,10 +34,24 @@ fn records(bytes: &[u8]) -> Vec<(i64, &[u8])> {
         return vec![(1, bytes)];
     }
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
-    lines
+    let lines: Vec<(i64, &[u8])> = lines
         .filter(|(line, _)| !line.trim_ascii().is_empty())
         .map(|(line, number)| (number, line))
-        .collect()
+        .collect();
+    // Several values as pretty printers leave them: the normalizer takes them apart.
+    let printed = matches!(lines.last(), Some((_, line)) if matches!(line.trim_ascii(), b"}" | b"]"));
+    if printed && !lines.iter().any(|(_, line)| is_object(line)) {
+        return vec![(1, bytes)];
+    }
+    lines
+}
+
+fn is_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
+        && line.trim_ascii().len() > 2
+        && Indexer::default()
+            .index(&Bump::new(), line, &Limits::default())
+            .is_ok()
 }
 
 /// Record time of what comes from files: the events' own time, moving forward at most an hour a record, so that one
@@ -139,6 +153,12 @@ mod tests {
             [(1, &b"{\"a\":1}"[..]), (3, &b"{broken"[..])]
         );
         assert_eq!(records(b""), []);
+        let printed = b"{\n  \"a\": {}\n}\n{\n  \"a\": 2\n}\n";
+        assert_eq!(records(printed), [(1, &printed[..])]);
+        assert_eq!(
+            records(b"{\"a\":\n}\n{\"a\":1}"),
+            [(1, &b"{\"a\":"[..]), (2, b"}"), (3, b"{\"a\":1}")]
+        );
     }
 
     #[test]

@@ -28,6 +28,13 @@ pub(crate) fn unpack<'a>(arena: &'a Bump, bytes: &'a [u8], limit: usize) -> Resu
             encoding: "gzip",
         });
     }
+    // A schema registry's serializers put a zero and the schema's id before the JSON.
+    if let [0, _, _, _, _, b'{' | b'[', ..] = bytes {
+        return Ok(Unpacked {
+            bytes: bytes.get(5..).unwrap_or_default(),
+            encoding: "schema_id",
+        });
+    }
     let text = bytes.trim_ascii();
     if text.starts_with(b"H4sI") {
         let packed = base64(arena, text).map_err(|at| Reject {

@@ -18,6 +18,7 @@ mod reject;
 mod render;
 mod secret;
 mod settings;
+mod several;
 mod shipper;
 mod source;
 #[cfg(test)]

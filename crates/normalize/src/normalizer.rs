@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use bumpalo::Bump;
-use changegate_json::{Document, Indexer, Kind, Limits, Value};
+use changegate_json::{Indexer, Kind, Limits, Value};
 use changegate_types::{
     Class, Digest, Keyed128, Mark, Marks, RawRecord, Reject, RejectCode, SkipReason, TimeMicros, Verb,
 };
@@ -14,6 +14,7 @@ use crate::hash::IdentityKey;
 use crate::output::{Child, NormalizedRecord};
 use crate::secret::Masker;
 use crate::settings::{SettingsError, TenantSettings, TopicSettings};
+use crate::several::{self, Part};
 use crate::source::{self, Source};
 use crate::{ChangeEvent, reject, shipper};
 
@@ -187,8 +188,7 @@ impl Normalizer {
         out.finish(stored, encoding, secrets)
     }
 
-    /// The document of a record, or those of its lines where the source sends such. A line that does not parse
-    /// costs the others nothing.
+    /// The document of a record, or several where the source sends such.
     fn documents<'a>(
         &self,
         arena: &'a Bump,
@@ -208,32 +208,11 @@ impl Normalizer {
             }
             Err(fault) => fault,
         };
-        let several = self.source.lines() && memchr::memchr(b'\n', bytes.trim_ascii()).is_some();
-        if !several {
-            return Err(reject::fault(fault));
-        }
-        let mut start = 0;
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if !line.trim_ascii().is_empty() {
-                let part = indexer
-                    .index(arena, line, &limits)
-                    .map(|document| Part { document, start });
-                parts.push(part.map_err(|fault| {
-                    let reject = reject::fault(fault);
-                    Reject {
-                        at_byte: reject.at_byte + start as u32,
-                        ..reject
-                    }
-                }));
-            }
-            start += line.len();
-        }
-        // Where no line is JSON, the bytes were never lines.
-        if parts.iter().all(Result::is_err) {
-            Err(reject::fault(fault))
-        } else {
-            Ok(parts)
-        }
+        let several = self
+            .source
+            .lines()
+            .then(|| several::split(arena, &mut indexer, bytes, &limits));
+        several.flatten().ok_or(reject::fault(fault))
     }
 
     fn document<'a>(
@@ -432,12 +411,6 @@ impl Normalizer {
             None => {}
         }
     }
-}
-
-/// One document of a record, and where its line begins.
-struct Part<'a> {
-    document: &'a Document<'a>,
-    start: usize,
 }
 
 struct Output<'a> {

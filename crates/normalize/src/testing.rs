@@ -59,6 +59,13 @@ impl Rendered {
         self.columns.get(column)
     }
 
+    /// A column that holds text; empty where it is none.
+    pub(crate) fn text(&self, column: &str) -> &str {
+        self.get(column)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+    }
+
     /// The child's bytes as they are kept.
     pub(crate) fn bytes(&self) -> &str {
         &self.bytes
