@@ -36,6 +36,13 @@ pub(crate) fn unpack<'a>(arena: &'a Bump, bytes: &'a [u8], limit: usize) -> Resu
         });
     }
     let text = bytes.trim_ascii();
+    // GitHub's webhooks are forms unless they are told to be JSON.
+    if let Some(form) = text.strip_prefix(b"payload=") {
+        return Ok(Unpacked {
+            bytes: percent_decoded(arena, form),
+            encoding: "form",
+        });
+    }
     if text.starts_with(b"H4sI") {
         let packed = base64(arena, text).map_err(|at| Reject {
             code: RejectCode::InvalidBase64,
@@ -48,6 +55,25 @@ pub(crate) fn unpack<'a>(arena: &'a Bump, bytes: &'a [u8], limit: usize) -> Resu
         });
     }
     Ok(Unpacked { bytes, encoding: "" })
+}
+
+/// The first value of a form; `%` that begins no code stands for itself.
+fn percent_decoded<'a>(arena: &'a Bump, form: &[u8]) -> &'a [u8] {
+    let digit = |at: usize| form.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut plain = Vec::with_capacity(form.len());
+    let mut at = 0;
+    while let Some(byte) = form.get(at).filter(|byte| **byte != b'&') {
+        at += 1;
+        plain.push(match (byte, digit(at), digit(at + 1)) {
+            (b'%', Some(high), Some(low)) => {
+                at += 2;
+                (high << 4 | low) as u8
+            }
+            (b'+', ..) => b' ',
+            _ => *byte,
+        });
+    }
+    arena.alloc_slice_copy(&plain)
 }
 
 /// Standard or URL-safe alphabet, padded or not. `Err`: offset of the byte that is none.

@@ -302,3 +302,30 @@ fn hook_secrets_are_masked() {
     event.has_mark("secret_masked");
     assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
 }
+
+#[test]
+fn a_form_is_read_as_the_body_that_it_holds() {
+    let body = r#"{"ref":"refs/heads/main","repository":{"full_name":"a/b"},"pusher":{"name":"ada+1 & co"},"sender":{"login":"ada"},"commits":[],"hook":{"config":{"secret":"hunter2 100%"}}}"#;
+    let mut form = String::from("payload=");
+    for byte in body.bytes() {
+        match byte {
+            b' ' => form.push('+'),
+            _ if byte.is_ascii_alphanumeric() => form.push(char::from(byte)),
+            _ => form.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    let bare = change(SOURCE, body);
+    for form in [form.clone(), format!("{form}&signature=x")] {
+        let event = change(SOURCE, &form);
+        for column in ["event_uid", "content_hash", "actor_uid", "api_operation"] {
+            assert_eq!(event.get(column), bare.get(column), "{column}");
+        }
+        assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+        assert_eq!(event.bytes(), bare.bytes());
+    }
+    let cut = &form[..form.len() / 2];
+    assert!(
+        outcome(SOURCE, cut.as_bytes()).starts_with("reject truncated_json"),
+        "{cut}"
+    );
+}
