@@ -153,3 +153,34 @@ pub struct TickStats {
     /// When.
     pub time: TimeMicros,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_has_a_word_that_a_person_can_act_on() {
+        let word = |class, code, message: &str| {
+            let error = ledger::Error {
+                class,
+                message: message.to_owned(),
+                code,
+            };
+            Trouble::from(&error).code
+        };
+        for (class, code, message, expected) in [
+            (Class::Denied, 516, "Authentication failed", "access"),
+            (Class::Denied, 497, "Not enough privileges", "access"),
+            (Class::Schema, 60, "no such table", "schema"),
+            (Class::Unavailable, 0, "connection refused", "down"),
+            (Class::Unavailable, 243, "not enough space", "disk_full"),
+            (Class::Unavailable, 75, "No space left on device", "disk_full"),
+            (Class::Unavailable, 164, "readonly mode", "read_only"),
+            (Class::Unavailable, 242, "table is in readonly mode", "read_only"),
+            (Class::Unavailable, 252, "too many parts", "overloaded"),
+            (Class::Unknown, 0, "timeout expired", "no_answer"),
+        ] {
+            assert_eq!(word(class, code, message), expected, "{code} {message}");
+        }
+    }
+}
