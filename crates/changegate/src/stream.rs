@@ -304,6 +304,7 @@ pub(crate) fn start(
             state: Arc::clone(&memory.state),
             totals: Arc::clone(&totals),
             traces,
+            shutdown: tasks.shutdown().clone(),
         });
         let desk = ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"));
         let worker: Worker<Real> = Worker::new(Equipment {

@@ -19,7 +19,7 @@ use changegate_pipeline::rows::{Outcomes, Why};
 use changegate_pipeline::{Observer, Ports, Worker};
 use changegate_risk::{State, StateSize};
 use changegate_telemetry::{
-    Clock as _, Component, Counter, Gauge, Health, Histogram, Metric, Metrics, SystemClock,
+    Clock as _, Component, Counter, Gauge, Health, Histogram, Metric, Metrics, Shutdown, SystemClock,
     current_traceparent, link_trace,
 };
 use changegate_types::{Decision, Mark, RejectCode, SkipReason};
@@ -129,6 +129,8 @@ pub(crate) struct Surroundings<'s> {
     pub(crate) totals: Arc<Totals>,
     /// Whether spans are sent anywhere.
     pub(crate) traces: bool,
+    /// The word that it is time to end.
+    pub(crate) shutdown: Shutdown,
 }
 
 /// Metrics and health of one worker.
@@ -136,6 +138,7 @@ pub(crate) struct Watch {
     totals: Arc<Totals>,
     metrics: Metrics,
     traces: bool,
+    shutdown: Shutdown,
     connections: Connections,
     state: Arc<State>,
     worker: Component,
@@ -182,6 +185,7 @@ impl Watch {
             state,
             totals,
             traces,
+            shutdown,
         } = surroundings;
         let name = format!("worker-{number}");
         let worker = health.component_with_heartbeat(&name, TURN_MAX);
@@ -209,6 +213,7 @@ impl Watch {
             totals,
             metrics: metrics.clone(),
             traces,
+            shutdown,
             connections,
             state,
             kafka: health.component(format!("{name}/kafka")),
@@ -444,8 +449,11 @@ impl Observer for Watch {
                 .gauge(Metric::LagRecords, &[&partition.topic, &number])
                 .set(0.0);
         }
-        self.worker
-            .not_ready("no_partitions", "partitions were given back");
+        // At the end of the process that is how it should be, and no news.
+        if !self.shutdown.requested() {
+            self.worker
+                .not_ready("no_partitions", "partitions were given back");
+        }
     }
 
     fn paused(&self, paused: bool) {

@@ -66,7 +66,9 @@ pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
         .with("batch.rows", "1000")
         .with("batch.block", "100")
         .with("clickhouse.backoff_max", "\"500ms\"")
-        .with("kafka.session_timeout", "\"6s\"");
+        .with("kafka.session_timeout", "\"6s\"")
+        // The library's own longest wait between two attempts is 10 s.
+        .with("kafka.properties", "{ \"reconnect.backoff.max.ms\" = 500 }");
     config.create_topics(&site);
     site.database("outage");
 
