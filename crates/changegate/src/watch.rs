@@ -14,7 +14,7 @@ use changegate_pipeline::judge::{BlockStats, TopicStats};
 use changegate_pipeline::ledger::{Class, Copies, Error, Operation, Table};
 use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::observe::{Side, TickStats, Trouble};
-use changegate_pipeline::outgoing::{Outbox, Outgoing, header};
+use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError, header};
 use changegate_pipeline::rows::{Outcomes, Why};
 use changegate_pipeline::{Observer, Ports, Worker};
 use changegate_risk::{State, StateSize};
@@ -558,7 +558,7 @@ impl<D: Desk> Desk for MeteredDesk<D> {
 pub(crate) struct TracedOutbox<O>(pub(crate) O);
 
 impl<O: Outbox> Outbox for TracedOutbox<O> {
-    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, String> {
+    fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, SendError> {
         let has_trace = message
             .headers
             .iter()
@@ -575,7 +575,7 @@ impl<O: Outbox> Outbox for TracedOutbox<O> {
         }
     }
 
-    fn answer(&mut self) -> Option<(u64, Result<(), String>)> {
+    fn answer(&mut self) -> Option<(u64, Result<(), SendError>)> {
         self.0.answer()
     }
 }
