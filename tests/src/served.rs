@@ -11,8 +11,10 @@ use crate::{changegate, until};
 /// A configuration of `changegate serve` for a test.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Consumer group, and name of the process within it.
+    /// Consumer group.
     pub group: String,
+    /// Name of the process within it, and of its files.
+    pub instance: String,
     /// Database.
     pub database: String,
     /// Where ClickHouse is; a proxy maybe.
@@ -32,6 +34,7 @@ impl Config {
     pub fn new(site: &Site, name: &str, topics: &[(&str, &'static str, i32)]) -> Self {
         Self {
             group: name.to_owned(),
+            instance: name.to_owned(),
             database: name.to_owned(),
             clickhouse: site.clickhouse.url(),
             topics: topics
@@ -87,7 +90,7 @@ impl Config {
         line("tenant.mask_key", &quoted("a key for tests only"));
         line("kafka.bootstrap", &quoted(&site.kafka.bootstrap()));
         line("kafka.group", &quoted(&self.group));
-        line("kafka.instance_id", &quoted(&self.group));
+        line("kafka.instance_id", &quoted(&self.instance));
         line("clickhouse.url", &quoted(&self.clickhouse));
         line("clickhouse.database", &quoted(&self.database));
         line("clickhouse.user", &quoted("writer"));
@@ -95,7 +98,7 @@ impl Config {
         line("decision.approval_topic", &quoted(&self.approval_topic));
         line("http.listen", &quoted(""));
         line("telemetry.log_format", &quoted("text"));
-        let state = site.folder().join(format!("{}-state", self.group));
+        let state = site.folder().join(format!("{}-state", self.instance));
         line("state.dir", &quoted(&state.display().to_string()));
         for (topic, source, partitions) in &self.topics {
             let _ = writeln!(
@@ -111,9 +114,9 @@ impl Config {
     /// # Panics
     /// Where it does not start.
     pub fn serve(&self, site: &Site) -> Served {
-        let file = site.folder().join(format!("{}.toml", self.group));
+        let file = site.folder().join(format!("{}.toml", self.instance));
         std::fs::write(&file, self.text(site)).expect("the configuration is written");
-        let log = site.folder().join(format!("{}.log", self.group));
+        let log = site.folder().join(format!("{}.log", self.instance));
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let out = out.expect("a log file");
         let mut command = changegate();
@@ -178,6 +181,11 @@ impl Served {
             self.child.try_wait().expect("a child of ours")
         });
         (status, started.elapsed())
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child of ours").is_some()
     }
 
     /// Waits until it has ended by itself.

@@ -181,7 +181,7 @@ impl Crew {
 /// know half a history and call the other half new.
 pub(crate) fn watch_topics(
     crew: &Arc<Crew>,
-    admin: Admin,
+    admin: Arc<Admin>,
     topics: Vec<String>,
     grace: Duration,
     totals: &Arc<Totals>,
@@ -189,7 +189,6 @@ pub(crate) fn watch_topics(
 ) {
     let totals = Arc::clone(totals);
     let (crew, own) = (Arc::clone(crew), tasks.clone());
-    let admin = Arc::new(admin);
     spawn(tasks, "topics", async move {
         let mut faults: BTreeMap<String, (Fault, Duration)> = BTreeMap::new();
         loop {

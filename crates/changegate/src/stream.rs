@@ -257,6 +257,7 @@ pub(crate) fn start(
         settings.telemetry.traces && matches!(TraceSettings::from_env(std::env::vars(), ""), Ok(Some(_)));
     let connection = kafka(settings);
     let names: Vec<&str> = settings.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let admin = Arc::new(Admin::new(&connection)?);
     let workers = usize::from(settings.kafka.workers);
     let fronts = Fronts::new(workers);
     for number in 0..workers {
@@ -339,7 +340,7 @@ pub(crate) fn start(
     let _entered = runtime.enter();
     let topics = names.iter().map(|name| (*name).to_owned()).collect();
     let grace = settings.kafka.session_timeout + Duration::from_secs(15);
-    watch_topics(&crew, Admin::new(&connection)?, topics, grace, &totals, tasks);
+    watch_topics(&crew, admin, topics, grace, &totals, tasks);
     watch_copies(ledger.client().clone(), metrics, tasks);
     operations::keep_journal(tasks, runtime, ledger, command, versions)?;
     Ok(totals)

@@ -3,6 +3,8 @@
 //! Of equal positions the smallest `(batch_id, attempt)` stays; copies equal in these too are shown once. The same
 //! check serves recovery, the hourly round and the tests.
 
+use std::time::Duration;
+
 use changegate_pipeline::Encoder as _;
 use changegate_pipeline::ledger::{BatchId, Copies, Operation, Span, Stamp};
 use changegate_pipeline::rows::{SupersededRow, Why};
@@ -15,6 +17,8 @@ use crate::error::Error;
 
 /// Offsets that one question looks at: bounds the server's memory, whatever the ledger holds.
 const WINDOW: i64 = 2_000_000;
+/// How long a note in `operations` may take: a few rows, and a program that ends writes one.
+const NOTE: Duration = Duration::from_secs(3);
 
 /// One copy, `now` by the server's clock: `(offset, child, batch_id, attempt, smallest batch_id, its attempt, kafka_time, now)`.
 type Copy = (i64, i32, u64, u8, u64, u8, i64, i64);
@@ -52,7 +56,8 @@ impl LedgerClient {
         operations
             .iter()
             .for_each(|row| encoder::operation(row, &mut rows));
-        self.insert_plain(Table::Operations, &rows).await
+        self.insert_plain(Table::Operations, &rows, NOTE.min(self.read_timeout()))
+            .await
     }
 
     async fn partitions(&self) -> Result<Vec<(String, u32, i32, i64, i64)>, Error> {
@@ -82,7 +87,8 @@ impl LedgerClient {
             for copy in &found {
                 RowBinary.superseded(&superseded(span, copy), &mut rows);
             }
-            self.insert_plain(Table::Superseded, &rows).await?;
+            self.insert_plain(Table::Superseded, &rows, self.read_timeout())
+                .await?;
             let identical = found.iter().filter(|copy| is_identical(copy)).count() as u64;
             copies.identical += identical;
             copies.late_inserts += found.len() as u64 - identical;
@@ -115,11 +121,10 @@ impl LedgerClient {
         self.all("copies", self.within_span(&sql, span)).await
     }
 
-    async fn insert_plain(&self, table: Table, rows: &[u8]) -> Result<(), Error> {
+    async fn insert_plain(&self, table: Table, rows: &[u8], deadline: Duration) -> Result<(), Error> {
         if rows.is_empty() {
             return Ok(());
         }
-        let deadline = self.read_timeout();
         self.insert(Insert {
             table,
             rows,

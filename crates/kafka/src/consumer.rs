@@ -128,15 +128,21 @@ fn list<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPa
 }
 
 /// What a broker or the library says about a question. Only what cannot mend itself is fatal.
+///
+/// A topic or partition that is not known is not fatal here: a broker that has just started, or has not yet heard of a
+/// topic that was just made, says the same for a moment. Whoever wires the workers asks at the start whether the topics are
+/// there, and watches that they stay.
 fn log_error(error: &KafkaError) -> LogError {
     match error.rdkafka_error_code() {
+        Some(code @ (Code::Fatal | Code::FencedInstanceId | Code::InvalidArgument)) => {
+            LogError::Fatal(format!("{code}: {error}"))
+        }
         Some(
-            code @ (Code::Fatal
-            | Code::FencedInstanceId
-            | Code::InvalidArgument
-            | Code::UnknownTopic
-            | Code::UnknownPartition),
-        ) => LogError::Fatal(format!("{code}: {error}")),
+            code @ (Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::UnknownTopicId),
+        ) => LogError::Wait(format!("the brokers do not know the topic or partition ({code})")),
         _ => LogError::Wait(error.to_string()),
     }
 }
@@ -305,6 +311,34 @@ impl Consumer {
                 value: record.value(),
             });
             return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_mend_itself_is_fatal() {
+        for code in [Code::Fatal, Code::FencedInstanceId, Code::InvalidArgument] {
+            let error = log_error(&KafkaError::MessageConsumption(code));
+            assert!(matches!(error, LogError::Fatal(_)), "{code}");
+        }
+        for code in [
+            Code::UnknownTopicOrPartition,
+            Code::UnknownTopic,
+            Code::UnknownPartition,
+            Code::AllBrokersDown,
+            Code::BrokerTransportFailure,
+            Code::Authentication,
+            Code::TopicAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::OperationTimedOut,
+            Code::RebalanceInProgress,
+        ] {
+            let error = log_error(&KafkaError::MessageConsumption(code));
+            assert!(matches!(error, LogError::Wait(_)), "{code}");
         }
     }
 }

@@ -462,6 +462,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     event.event_uid,
                     event.content_hash,
                     place,
+                    month_of(time),
                     context.fresh_under_way,
                     &mut batch.fresh,
                 );

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -46,9 +47,9 @@ pub struct Recent {
 
 const SHARDS: usize = 64;
 
-/// Originals of one batch, not durable yet.
+/// Originals of one batch, not durable yet, each with the month of its insert.
 #[derive(Debug, Default)]
-pub struct Fresh(Map);
+pub struct Fresh(HashMap<u128, (Entry, u32), BuildHasherDefault<AlreadyHashed>>);
 
 impl Fresh {
     /// Forgets them.
@@ -149,14 +150,19 @@ impl Recent {
 
     /// The same for an event whose row is yet to be written: it is remembered in `fresh`, and by [`Recent::keep`] once it
     /// is durable. `under_way` holds the originals of the batch before, which is durable before `fresh` is written.
+    ///
+    /// Within a batch only an original of the same month makes a copy: each month is an insert of its own, and of two that
+    /// are not written together a crash may take back one.
     pub fn see_fresh(
         &self,
         uid: EventUid,
         content: ContentHash,
         place: PlaceRef,
+        month: u32,
         under_way: &Fresh,
         fresh: &mut Fresh,
     ) -> Seen {
+        let mut apart = false;
         let mut look = |key: Keyed128| {
             let shard = self.shard(key);
             let durable = shard
@@ -165,19 +171,36 @@ impl Recent {
                 .or_else(|| shard.before.get(&key.0))
                 .copied();
             drop(shard);
-            let found = durable.or_else(|| under_way.0.get(&key.0).copied());
-            let found = found.or_else(|| fresh.0.get(&key.0).copied());
-            if found.is_none() {
-                fresh.0.insert(key.0, Entry::new(content, place));
+            let found = durable.or_else(|| under_way.0.get(&key.0).map(|(entry, _)| *entry));
+            if found.is_some() {
+                return found;
             }
-            found
+            match fresh.0.entry(key.0) {
+                MapEntry::Vacant(free) => {
+                    free.insert((Entry::new(content, place), month));
+                    None
+                }
+                MapEntry::Occupied(held) => {
+                    let (entry, of) = *held.get();
+                    apart |= of != month;
+                    Some(entry)
+                }
+            }
         };
-        self.judge(&mut look, uid, content, place)
+        let seen = self.judge(&mut look, uid, content, place);
+        if apart {
+            Seen {
+                copy_of: None,
+                ..seen
+            }
+        } else {
+            seen
+        }
     }
 
     /// The batch is durable: its originals count from now on.
     pub fn keep(&self, fresh: &mut Fresh) {
-        for (key, entry) in fresh.0.drain() {
+        for (key, (entry, _)) in fresh.0.drain() {
             let mut shard = self.shard(Keyed128(key));
             if !shard.now.contains_key(&key) && !shard.before.contains_key(&key) {
                 shard.keep(key, entry, self.per_generation);
@@ -419,6 +442,33 @@ mod tests {
         recent.see(uid(1), uid(100), at(&recent, 5));
         assert!(recent.see(uid(1), uid(100), at(&recent, 9)).copy_of.is_some());
         assert_eq!(recent.see(uid(1), uid(100), at(&recent, 5)).copy_of, None);
+    }
+
+    #[test]
+    fn within_a_batch_only_what_is_inserted_together_makes_a_copy() {
+        let recent = Recent::new(1_000);
+        let (mut before, mut fresh) = (Fresh::default(), Fresh::default());
+        let mut see = |offset: i64, month: u32, before: &Fresh| {
+            let seen = recent.see_fresh(uid(1), uid(100), at(&recent, offset), month, before, &mut fresh);
+            seen.copy_of.map(|place| place.offset)
+        };
+        assert_eq!(see(5, 202_611, &before), None);
+        assert_eq!(see(6, 202_611, &before), Some(5));
+        assert_eq!(
+            see(7, 202_612, &before),
+            None,
+            "its insert may stay where the other goes"
+        );
+        std::mem::swap(&mut before, &mut fresh);
+        let seen = recent.see_fresh(uid(1), uid(100), at(&recent, 8), 202_612, &before, &mut fresh);
+        assert_eq!(
+            seen.copy_of.map(|place| place.offset),
+            Some(5),
+            "the batch before is durable first"
+        );
+        recent.keep(&mut before);
+        let copy = recent.see(uid(1), uid(100), at(&recent, 9));
+        assert_eq!(copy.copy_of.map(|place| place.offset), Some(5));
     }
 
     #[test]

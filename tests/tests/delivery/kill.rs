@@ -61,9 +61,10 @@ fn send_events(site: &Site) -> u64 {
     let mut load = LoadGenerator::of(SEED, 2_000, &sources);
     let mut sender = site.sender();
     let (mut events, mut records) = (0, 0);
-    let start_ms = SystemClock.now().millis() - 600_000;
+    // Over some hours, so that every life sees steps of record time pass and the learning phase end.
+    let start_ms = SystemClock.now().millis() - 6 * 3_600_000;
     while events < EVENTS {
-        let time = start_ms + records as i64 * 5;
+        let time = start_ms + records as i64 * 200;
         let record = load.next(time);
         let topic = TOPICS.iter().find(|(_, source, _)| *source == record.source);
         let (topic, ..) = topic.expect("only these sources are asked for");
@@ -98,6 +99,8 @@ fn config(site: &Site, name: &str) -> Config {
         .with("decision.approve_from", "20.0")
         .with("decision.learning_changes", "1")
         .with("decision.budget_per_hour", "1000000")
+        // No life lasts long enough for a snapshot; learning everything again 25 times over shows nothing more.
+        .with("state.learn_back_records", "1000")
 }
 
 /// What was seen on the way.

@@ -30,6 +30,7 @@ const DATABASES: &[&str] = &[
     "hangs",
     "telling",
     "bad_input",
+    "part",
 ];
 
 const TESTS: &[Test] = &[
@@ -84,6 +85,10 @@ const TESTS: &[Test] = &[
     (
         "engines_that_are_away_are_waited_for",
         outage::engines_that_are_away_are_waited_for,
+    ),
+    (
+        "a_part_of_a_topic_is_refused",
+        recover::a_part_of_a_topic_is_refused,
     ),
 ];
 

@@ -219,3 +219,29 @@ pub(crate) fn sigterm_ends_it_while_clickhouse_hangs(site: &Site) {
     let [records, _, doubled, missing] = counts(site, &config);
     assert_eq!([records, doubled, missing], [2_000, 0, 0]);
 }
+
+pub(crate) fn a_part_of_a_topic_is_refused(site: &Site) {
+    let first = config(site, "part");
+    first.create_topics(site);
+    site.database("part");
+    send(site, "part.raw", 8, 200);
+    let mut program = first.serve(site);
+    read_all(site, &first, &mut program);
+    // Another process of the same group: each is given half of the topic, and the one that notices first ends.
+    let second = Config {
+        instance: "part_second".into(),
+        ..first.clone()
+    };
+    let mut other = second.serve(site);
+    let mut ended = until("one of the two ends", || {
+        if program.has_ended() {
+            return Some(true);
+        }
+        other.has_ended().then_some(false)
+    });
+    let program = if ended { &mut program } else { &mut other };
+    ended = program.ended().code() == Some(2);
+    let log = program.log();
+    assert!(ended, "{log}");
+    assert!(log.contains("this process was given 1 of 2 partitions"), "{log}");
+}

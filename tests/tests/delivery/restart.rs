@@ -146,6 +146,7 @@ pub(crate) fn a_snapshot_that_cannot_be_taken_is_said_and_left(site: &Site) {
     let good = std::fs::read(&snapshot).expect("a snapshot");
     let other = Config {
         group: "refused_other".into(),
+        instance: "refused_other".into(),
         ..config
     };
     let folder = site.folder().join("refused_other-state");
