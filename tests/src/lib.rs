@@ -1,9 +1,11 @@
 //! The program as its users run it, against a real Kafka broker and a real ClickHouse server.
 
+mod beside;
 mod proxy;
 mod served;
 mod site;
 
+pub use beside::{Folder, Said, Up};
 pub use proxy::{Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};

@@ -185,9 +185,24 @@ impl StoredChange {
             ApprovalRequest {
                 request_id,
                 headers: headers(self, request_id),
-                body: serde_json::to_vec(&Body::of(self, request_id)).expect("plain values always print"),
+                body: self.body(),
             }
         })
+    }
+
+    /// The body of the row's request, byte by byte as it is sent; also for rows that only would have asked.
+    pub fn body(&self) -> Vec<u8> {
+        let request_id = request_id(&self.tenant_uid, self.change_uid);
+        serde_json::to_vec(&Body::of(self, request_id)).expect("plain values always print")
+    }
+
+    /// When the request lapses.
+    pub fn expires_time(&self) -> TimeMicros {
+        let hours = match Kind::of(self) {
+            Kind::Review => REVIEW_HOURS,
+            Kind::Gate => GATE_HOURS,
+        };
+        TimeMicros(self.decision_time.0.saturating_add(hours * MICROS_PER_HOUR))
     }
 }
 
@@ -329,23 +344,17 @@ struct Row<'r> {
 
 impl<'r> Body<'r> {
     fn of(row: &'r StoredChange, request_id: RequestId) -> Self {
-        let kind = Kind::of(row);
-        let hours = match kind {
-            Kind::Review => REVIEW_HOURS,
-            Kind::Gate => GATE_HOURS,
-        };
-        let expires = TimeMicros(row.decision_time.0.saturating_add(hours * MICROS_PER_HOUR));
         Self {
             schema: SCHEMA,
             request_id: request_id.to_string(),
-            kind: kind.name(),
+            kind: Kind::of(row).name(),
             group: (row.ask == Ask::Grouped).then(|| Group {
                 group_id: group_id(&row.tenant_uid, row.decision_time).to_string(),
                 reason: "hourly_budget_exceeded",
             }),
             tenant: &row.tenant_uid,
             requested_time: row.decision_time.to_string(),
-            expires_time: expires.to_string(),
+            expires_time: row.expires_time().to_string(),
             change: Change::of(row),
             score: Score {
                 risk: row.risk,

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::when::When;
 
 /// Every change of the organisation: normalized, scored, decided, kept for audit.
 #[derive(Debug, Parser)]
@@ -13,6 +15,39 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// Headings of `changegate --help` and the commands below each.
+const GROUPS: [(&str, &[&str]); 4] = [
+    (
+        "On files, without any engine",
+        &["normalize", "score", "simulate", "train"],
+    ),
+    ("Run it", &["demo", "up", "serve"]),
+    ("Feed it and ask it", &["ingest", "approvals", "dlq", "sql"]),
+    (
+        "Set up and look after",
+        &["config", "topics", "migrate", "doctor", "completions"],
+    ),
+];
+
+/// The program's arguments, with the commands of `--help` under headings.
+pub(crate) fn command() -> clap::Command {
+    let command = Arguments::command();
+    let mut help = String::from("{about}\n\n{usage-heading} {usage}\n");
+    for (heading, names) in GROUPS {
+        help.push_str(&format!("\n{heading}:\n"));
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            help.push_str(&format!("  {name:<12} {}\n", about.trim_end_matches('.')));
+        }
+    }
+    help.push_str(
+        "\nOptions:\n{options}\n\nEach command shows an example: changegate <COMMAND> --help\n\
+         Exit status: 0 done, 1 the answer is no (something was rejected, a check failed), 2 could not",
+    );
+    command.help_template(help)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print one normalized change per line; what is skipped or rejected goes to standard error.
@@ -21,7 +56,10 @@ pub(crate) enum Command {
     Normalize(Normalize),
     /// Normalize and score: risk from 0 to 100, level, reasons, decision.
     ///
+    /// With --replay: derives the scores and decisions of stored changes again, and says where they differ.
+    ///
     /// Example: changegate score --source kubernetes.audit --output table audit.log
+    /// {n}Example: changegate score --replay --since 7d
     Score(Score),
     /// Train a model from files or from a made-up organisation.
     ///
@@ -31,11 +69,30 @@ pub(crate) enum Command {
     ///
     /// Example: changegate simulate --days 7 --seed 3 --to ./events
     Simulate(Simulate),
+    /// Send native events from files to their raw topic.
+    ///
+    /// Each line, or each file that is one envelope, becomes one record; its time is the event's. Lines with an HTTP
+    /// envelope, {"headers":…,"body":…}, become headers and body. What cannot be sent is said on standard error, one
+    /// JSON object each.
+    ///
+    /// Example: changegate ingest --source github.webhook deliveries.jsonl
+    /// {n}Example: zcat audit.log.gz | changegate ingest --source kubernetes.audit --cluster prod-eu -
+    Ingest(Ingest),
+    /// List or show the requests for approval.
+    ///
+    /// Example: changegate approvals list --since 24h
+    Approvals(Approvals),
+    /// List, show or replay dead letters: records that could not be read, or not be written.
+    ///
+    /// Example: changegate dlq list --code not_json
+    Dlq(Dlq),
     /// Check or show the settings.
     ///
     /// Example: changegate config show --redacted
     Config(Config),
     /// Everything on this machine: engines, tables, topics, the stream, until Ctrl-C.
+    ///
+    /// Starts the engines that no address is configured for. Other commands that are run in the same folder find them.
     ///
     /// Example: changegate up
     Up,
@@ -43,36 +100,27 @@ pub(crate) enum Command {
     ///
     /// Example: changegate --config /etc/changegate/changegate.toml serve
     Serve,
-    /// Bring the database to this version. Safe to repeat.
+    /// Bring the database to this version; safe to repeat.
     ///
-    /// Example: changegate migrate --dry-run
-    Migrate {
-        /// Print the statements instead.
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Create the topics that are missing.
+    /// Example: changegate migrate
+    /// {n}Example: changegate migrate --grants > grants.sql
+    Migrate(Migrate),
+    /// Create the topics that are missing, and show what each holds.
     ///
     /// Example: changegate topics
-    Topics,
+    Topics(Topics),
     /// Ask the ledger in SQL, as the reader.
     ///
-    /// Example: changegate sql "SELECT count() FROM changegate.v_changes" --format CSVWithNames
-    Sql {
-        /// The question.
-        question: String,
-        /// Any format that ClickHouse knows.
-        #[arg(long, default_value = "PrettyCompactMonoBlock")]
-        format: String,
-    },
-    /// A made-up organisation through real engines on this machine, from Kafka to the ten riskiest changes.
+    /// Example: changegate sql "SELECT source, count() FROM v_changes GROUP BY source"
+    Sql(Sql),
+    /// A made-up organisation through real engines, to the ten riskiest changes.
     ///
     /// Example: changegate demo
     Demo,
     /// What is there, what is missing, and the command that mends it.
     ///
     /// Example: changegate doctor
-    Doctor(Doctor),
+    Doctor(Printed),
     /// Print completions for a shell.
     ///
     /// Example: changegate completions bash > /etc/bash_completion.d/changegate
@@ -80,6 +128,14 @@ pub(crate) enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// How an answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Printed {
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,7 +154,7 @@ pub(crate) struct Input {
     #[arg(long)]
     pub(crate) source: String,
     /// Cluster of the events, for sources that do not name it (Kubernetes).
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) cluster: String,
     /// Files with one record a line, or one whole envelope (gzip too); `-` is standard input.
     #[arg(value_name = "FILE")]
@@ -116,14 +172,227 @@ pub(crate) struct Normalize {
 
 #[derive(Debug, Args)]
 pub(crate) struct Score {
-    #[command(flatten)]
-    pub(crate) input: Input,
+    /// Source of the events, such as aws.cloudtrail; `changegate normalize --source list` prints them all.
+    #[arg(
+        long,
+        required_unless_present = "replay",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) source: String,
+    /// Cluster of the events, for sources that do not name it (Kubernetes).
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) cluster: String,
+    /// Files with one record a line, or one whole envelope (gzip too); `-` is standard input.
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "replay",
+        conflicts_with = "replay"
+    )]
+    pub(crate) files: Vec<PathBuf>,
     /// Folder of the model; by default that of the settings, else the one that comes with the program.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) model: Option<PathBuf>,
-    /// How changes are printed.
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
-    pub(crate) output: Format,
+    /// Derive the scores and decisions of stored changes again; exit status 1 where one differs.
+    #[arg(long, conflicts_with = "source")]
+    pub(crate) replay: bool,
+    /// With --replay: changes decided since then, such as 24h, 7d, 2026-11-01, 2026-11-01T08:00Z.
+    #[arg(long, value_name = "WHEN", requires = "replay", value_parser = crate::when::parse)]
+    pub(crate) since: Option<When>,
+    /// With --replay: changes decided before then.
+    #[arg(long, value_name = "WHEN", requires = "replay", value_parser = crate::when::parse)]
+    pub(crate) until: Option<When>,
+    /// How changes are printed: jsonl where nothing is said, and a table with --replay.
+    #[arg(long, value_enum)]
+    pub(crate) output: Option<Format>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Topic to send to, where several carry the source.
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Approvals {
+    #[command(subcommand)]
+    pub(crate) what: ApprovalsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// Requests, newest first.
+    ///
+    /// Example: changegate approvals list --state all --since 7d --limit 20
+    List(ApprovalsList),
+    /// One request: the change, its score and reasons, the decision and all hashes.
+    ///
+    /// Example: changegate approvals show 5f0c1e0f6a3b4c5d8e9f0a1b2c3d4e5f
+    Show {
+        /// Id of the request or of the change.
+        #[arg(value_name = "REQUEST_ID|CHANGE_UID")]
+        id: String,
+        #[command(flatten)]
+        printed: Printed,
+    },
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RequestState {
+    /// Sent, and not lapsed.
+    Pending,
+    /// Sent, and lapsed without an answer.
+    Expired,
+    /// Not sent: the stratum was still learning.
+    Learning,
+    /// Not sent: the event was older than approval_max_age.
+    Backfill,
+    /// Every one.
+    All,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsList {
+    /// Which requests.
+    #[arg(long, value_enum, default_value_t = RequestState::Pending)]
+    pub(crate) state: RequestState,
+    /// Only changes of this source.
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Decided since then, such as 24h, 7d, 2026-11-01, 2026-11-01T08:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = crate::when::parse)]
+    pub(crate) since: Option<When>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dlq {
+    #[command(subcommand)]
+    pub(crate) what: DlqCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// Dead letters, newest first.
+    ///
+    /// Example: changegate dlq list --source aws.cloudtrail --since 24h
+    List {
+        #[command(flatten)]
+        letters: Letters,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        printed: Printed,
+    },
+    /// One dead letter: the bytes as kept (secrets masked), why it was refused, and where.
+    ///
+    /// Example: changegate dlq show changegate.raw.aws.cloudtrail.v1/0/17
+    Show {
+        /// Position of the record, as `dlq list` prints it: topic/partition/offset.
+        position: String,
+        /// Write nothing but the bytes.
+        #[arg(long)]
+        raw: bool,
+        #[command(flatten)]
+        printed: Printed,
+    },
+    /// Send records again, after what made them fail was mended.
+    ///
+    /// Sends the original bytes while the raw topic holds them, else the masked copy, and says which. The rows keep the
+    /// original position. Each replay is noted in `operations`.
+    ///
+    /// Example: changegate dlq replay --code unknown_envelope --reason "reads the new envelope since 0.2" --dry-run
+    Replay {
+        /// Positions, as `dlq list` prints them: topic/partition/offset.
+        #[arg(value_name = "POSITION")]
+        positions: Vec<String>,
+        #[command(flatten)]
+        letters: Letters,
+        /// Every dead letter that was not yet replayed with success.
+        #[arg(long)]
+        all: bool,
+        /// Why; kept in `operations`.
+        #[arg(long, required_unless_present = "dry_run")]
+        reason: Option<String>,
+        /// Send nothing: say what would be sent.
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        printed: Printed,
+    },
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct Letters {
+    /// Only of this source.
+    #[arg(long)]
+    pub(crate) source: Option<String>,
+    /// Only of records of this topic.
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// Only with this code, such as not_json.
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// Dead-lettered since then, such as 24h, 7d, 2026-11-01, 2026-11-01T08:00Z.
+    #[arg(long, value_name = "WHEN", value_parser = crate::when::parse)]
+    pub(crate) since: Option<When>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Print the statements instead, and the grants.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the roles and grants for a real server instead: for its administrator, to run once.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) grants: bool,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topics {
+    /// Create nothing: only show.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SqlFormat {
+    /// For eyes.
+    Table,
+    /// One array of objects.
+    Json,
+    /// One object per line.
+    Jsonl,
+    /// Comma-separated values below their names.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// The question; `-` reads it from standard input.
+    pub(crate) question: String,
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
+    pub(crate) output: SqlFormat,
+    /// Any format that ClickHouse knows instead, such as Parquet.
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) format: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +421,8 @@ pub(crate) struct Train {
     /// Files of events.
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +439,8 @@ pub(crate) struct Simulate {
     /// Folder to write to.
     #[arg(long)]
     pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -179,18 +452,50 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Exit status 0 when the settings hold, 1 with every fault when they do not.
-    Check,
+    ///
+    /// Example: changegate --config changegate.toml config check
+    Check {
+        #[command(flatten)]
+        printed: Printed,
+    },
     /// Print the settings in force, with defaults; secrets are never shown.
+    ///
+    /// Example: changegate config show > changegate.toml
     Show {
         /// Accepted for clarity: secrets are always replaced by ***.
         #[arg(long)]
         redacted: bool,
+        /// A table is TOML, as the settings are written.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        output: Format,
     },
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Doctor {
-    /// How the checks are printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) output: Format,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_command_once_and_each_shows_an_example() {
+        let command = command();
+        command.clone().debug_assert();
+        let grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(grouped.len(), known.len());
+        known.retain(|name| !grouped.contains(name));
+        assert_eq!(known, [""; 0], "below no heading");
+        let mut waiting: Vec<&clap::Command> = command.get_subcommands().collect();
+        while let Some(one) = waiting.pop() {
+            let about = one.get_long_about().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                about.contains("Example: changegate "),
+                "{}: {about}",
+                one.get_name()
+            );
+            waiting.extend(one.get_subcommands());
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Files as records: one a line, or one whole envelope.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bumpalo::Bump;
 use changegate_json::{Indexer, Limits};
-use changegate_normalize::{Child, JsonLine, Normalizer};
+use changegate_normalize::{Child, JsonLine, Normalizer, source_names};
 use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+
+use crate::output;
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -24,7 +26,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The records of a file with the number of their first line. A file that is one JSON value, or compressed, is one
 /// record; any other has one a line.
-fn records(bytes: &[u8]) -> Vec<(i64, &[u8])> {
+pub(crate) fn records(bytes: &[u8]) -> Vec<(i64, &[u8])> {
     let compressed = bytes.starts_with(&[0x1f, 0x8b]);
     if compressed
         || Indexer::default()
@@ -52,6 +54,21 @@ fn is_object(line: &[u8]) -> bool {
         && Indexer::default()
             .index(&Bump::new(), line, &Limits::default())
             .is_ok()
+}
+
+/// Prints the names of all sources, one a line, where `list` is asked for instead of a source.
+///
+/// # Errors
+/// Where there is nothing to read.
+pub(crate) fn asks_for_list(source: &str, files: &[PathBuf]) -> anyhow::Result<bool> {
+    if source == "list" {
+        source_names().for_each(|name| println!("{name}"));
+        return Ok(true);
+    }
+    if files.is_empty() {
+        bail!("no file given: name one or more, or `-` for standard input");
+    }
+    Ok(false)
 }
 
 /// Record time of what comes from files: the events' own time, moving forward at most an hour a record, so that one
@@ -83,8 +100,11 @@ pub(crate) fn each_child(
 ) -> anyhow::Result<bool> {
     let mut arena = Bump::new();
     let mut good = true;
+    // Answers scroll by on a terminal by themselves; a bar is for when they go elsewhere.
+    let progress = output::progress_unless_shown(bytes.len() as u64, "read");
     for (line, value) in records(bytes) {
         arena.reset();
+        progress.inc(value.len() as u64 + 1);
         let position = Position {
             topic: "",
             incarnation: 0,
@@ -138,6 +158,7 @@ pub(crate) fn each_child(
             writeln!(faults, "{}", fault.finish())?;
         }
     }
+    progress.finish_and_clear();
     Ok(good)
 }
 

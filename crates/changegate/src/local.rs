@@ -1,9 +1,13 @@
-//! Kafka and ClickHouse on this machine, for `up` and `demo`.
+//! Kafka and ClickHouse on this machine, for `up` and `demo`, and for the commands that are run beside them.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use changegate_clickhouse::grants;
 use changegate_config::{ClickHouseUser, Secret, Settings};
 use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, User};
@@ -11,15 +15,25 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, Use
 /// A broker counts a record's age from the record's own time, and what people try out here is often years old: with the
 /// retention of production it would be deleted before it is read, thirty seconds after the broker's start.
 const RETENTION: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
+/// Lies in `engines.data_dir` while local engines run: their addresses, users and passwords, as settings.
+const RUNNING_FILE: &str = "running.toml";
 
 /// Engines that run as long as this value lives.
 pub(crate) struct Local {
-    pub(crate) clickhouse: ClickHouse,
-    pub(crate) kafka: Kafka,
+    clickhouse: Option<ClickHouse>,
+    kafka: Option<Kafka>,
+    running: PathBuf,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // Where it stays, the next command says that nothing runs behind it.
+        let _ = std::fs::remove_file(&self.running);
+    }
 }
 
 impl Local {
-    /// Starts both and points the settings at them.
+    /// Starts those that no address is configured for, and points the settings at them.
     pub(crate) fn start(settings: &mut Settings, data: Option<&Path>) -> anyhow::Result<Self> {
         let random = random()?;
         if let Some(data) = data {
@@ -57,33 +71,134 @@ impl Local {
         );
         let folder = |name: &str| -> Option<PathBuf> { Some(settings.engines.data_dir.join(name)) };
         let port = |port: u16| (port != 0).then_some(port);
-        let clickhouse = ClickHouse::start(&ClickHouseOptions {
+        let known = |name: &str, password: &str| ClickHouseUser {
+            name: name.to_owned(),
+            password: Some(Secret::new(password)),
+        };
+        let wanted = ClickHouseOptions {
             data: folder("clickhouse"),
             http_port: port(settings.engines.clickhouse_http_port),
             tcp_port: port(settings.engines.clickhouse_tcp_port),
             users: vec![writer, reader, auditor],
             ..ClickHouseOptions::default()
-        })
-        .context("starting ClickHouse")?;
-        let kafka = Kafka::start(&KafkaOptions {
+        };
+        let clickhouse = settings
+            .clickhouse
+            .url
+            .is_empty()
+            .then(|| ClickHouse::start(&wanted))
+            .transpose()
+            .context("starting ClickHouse")?;
+        let wanted = KafkaOptions {
             data: folder("kafka"),
             port: port(settings.engines.kafka_port),
             heap_mib: (settings.engines.kafka_heap_bytes >> 20) as u32,
             ..KafkaOptions::default()
-        })
-        .context("starting Kafka")?;
-        let known = |name: &str, password: &str| ClickHouseUser {
-            name: name.to_owned(),
-            password: Some(Secret::new(password)),
         };
-        settings.clickhouse.url = clickhouse.url();
-        settings.clickhouse.writer = known("changegate_writer", &password);
-        settings.clickhouse.reader = known("changegate_reader", &password);
-        settings.clickhouse.admin = known(&clickhouse.admin().user, &clickhouse.admin().password);
-        settings.kafka.bootstrap = kafka.bootstrap();
-        settings.kafka.retention = settings.kafka.retention.max(RETENTION);
-        Ok(Self { clickhouse, kafka })
+        let kafka = settings
+            .kafka
+            .bootstrap
+            .is_empty()
+            .then(|| Kafka::start(&wanted))
+            .transpose()
+            .context("starting Kafka")?;
+        if let Some(clickhouse) = &clickhouse {
+            settings.clickhouse.url = clickhouse.url();
+            settings.clickhouse.writer = known("changegate_writer", &password);
+            settings.clickhouse.reader = known("changegate_reader", &password);
+            settings.clickhouse.admin = known(&clickhouse.admin().user, &clickhouse.admin().password);
+        }
+        if let Some(kafka) = &kafka {
+            settings.kafka.bootstrap = kafka.bootstrap();
+            settings.kafka.retention = settings.kafka.retention.max(RETENTION);
+        }
+        let running = settings.engines.data_dir.join(RUNNING_FILE);
+        write_running(settings, &running).with_context(|| format!("writing {}", running.display()))?;
+        Ok(Self {
+            clickhouse,
+            kafka,
+            running,
+        })
     }
+
+    /// An engine that ended by itself is an error, with the last lines of its log.
+    pub(crate) fn check(&self) -> changegate_engines::Result<()> {
+        self.clickhouse.as_ref().map_or(Ok(()), ClickHouse::check)?;
+        self.kafka.as_ref().map_or(Ok(()), Kafka::check)
+    }
+}
+
+/// Points the settings at the engines of a running `changegate up`, where none are configured.
+pub(crate) fn join(settings: &mut Settings) -> anyhow::Result<()> {
+    if !settings.kafka.bootstrap.is_empty() && !settings.clickhouse.url.is_empty() {
+        return Ok(());
+    }
+    let missing = match settings.kafka.bootstrap.is_empty() {
+        true => "kafka.bootstrap",
+        false => "clickhouse.url",
+    };
+    let path = settings.engines.data_dir.join(RUNNING_FILE);
+    let nothing_runs = format!(
+        "{missing} is not configured, and no `changegate up` runs with its data in {}: start one there, \
+         or set kafka.bootstrap and clickhouse.url (see `changegate config show`)",
+        settings.engines.data_dir.display()
+    );
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        bail!(nothing_runs);
+    };
+    let running = Settings::parse(&text, Some(&path), [], &[])?;
+    let host = running.clickhouse.url.strip_prefix("http://").unwrap_or_default();
+    if TcpStream::connect(host).is_err() || TcpStream::connect(&running.kafka.bootstrap).is_err() {
+        bail!(
+            "{nothing_runs}; {} is left of one that was killed",
+            path.display()
+        );
+    }
+    if settings.kafka.bootstrap.is_empty() {
+        settings.kafka.bootstrap = running.kafka.bootstrap;
+        settings.kafka.retention = settings.kafka.retention.max(RETENTION);
+    }
+    if settings.clickhouse.url.is_empty() {
+        settings.clickhouse.url = running.clickhouse.url;
+        settings.clickhouse.database = running.clickhouse.database;
+        settings.clickhouse.writer = running.clickhouse.writer;
+        settings.clickhouse.reader = running.clickhouse.reader;
+        settings.clickhouse.admin = running.clickhouse.admin;
+    }
+    Ok(())
+}
+
+/// Readable by the owner alone: it holds passwords.
+fn write_running(settings: &Settings, path: &Path) -> std::io::Result<()> {
+    let clickhouse = &settings.clickhouse;
+    let password = |user: &ClickHouseUser| {
+        let password = user.password.as_ref().map_or("", |password| password.reveal());
+        format!("{password:?}")
+    };
+    // An older one may have other rights.
+    let _ = std::fs::remove_file(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    write!(
+        file,
+        "# Made by process {} and gone when it ends. Other commands on this machine find its engines here.\n\
+         [kafka]\nbootstrap = {:?}\n\n[clickhouse]\nurl = {:?}\ndatabase = {:?}\n\
+         user = {:?}\npassword = {}\nreader_user = {:?}\nreader_password = {}\n\
+         admin_user = {:?}\nadmin_password = {}\n",
+        std::process::id(),
+        settings.kafka.bootstrap,
+        clickhouse.url,
+        clickhouse.database,
+        clickhouse.writer.name,
+        password(&clickhouse.writer),
+        clickhouse.reader.name,
+        password(&clickhouse.reader),
+        clickhouse.admin.name,
+        password(&clickhouse.admin),
+    )
 }
 
 fn random() -> anyhow::Result<[u8; 32]> {

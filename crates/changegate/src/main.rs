@@ -13,10 +13,11 @@ mod output;
 mod setup;
 mod stream;
 mod watch;
+mod when;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::args::{Arguments, Command};
 
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == "engine") {
         return changegate_engines::engine_main(words.get(2..).unwrap_or_default());
     }
-    let Arguments { config, command } = Arguments::parse();
+    let given = Arguments::from_arg_matches(&args::command().get_matches());
+    let Arguments { config, command } = given.unwrap_or_else(|error| error.exit());
     let config = config.as_deref();
     let done = match command {
         Command::Normalize(asked) => commands::normalize::run(config, &asked),
@@ -38,9 +40,12 @@ fn main() -> ExitCode {
         Command::Config(asked) => commands::config::run(config, &asked),
         Command::Up => commands::serve::up(config),
         Command::Serve => commands::serve::serve(config),
-        Command::Migrate { dry_run } => commands::serve::migrate(config, dry_run),
-        Command::Topics => commands::serve::topics(config),
-        Command::Sql { question, format } => commands::serve::sql(config, &question, &format),
+        Command::Ingest(asked) => commands::ingest::run(config, &asked),
+        Command::Approvals(asked) => commands::approvals::run(config, &asked),
+        Command::Dlq(asked) => commands::dlq::run(config, &asked),
+        Command::Migrate(asked) => commands::admin::migrate(config, &asked),
+        Command::Topics(asked) => commands::admin::topics(config, &asked),
+        Command::Sql(asked) => commands::admin::sql(config, &asked),
         Command::Demo => commands::demo::run(),
         Command::Doctor(asked) => commands::doctor::run(&asked),
         Command::Completions { shell } => commands::completions(shell),

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use changegate_config::{Reads, Settings};
+use changegate_config::{Reads, Settings, nearest};
 use changegate_normalize::{
     EnvironmentRule, Environments, Normalizer, RecordLimits, TenantSettings, TopicSettings, source_names,
 };
 use changegate_risk::{Limits, Model};
+
+use crate::local;
 
 /// Key of commitments in what offline commands print, where the settings give none. Nothing that they print is kept.
 const OFFLINE_MASK_KEY: &[u8] = b"changegate offline";
@@ -17,6 +19,38 @@ const OFFLINE_MASK_KEY: &[u8] = b"changegate offline";
 pub(crate) fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
     let sources: Vec<&str> = source_names().collect();
     Ok(Settings::load(file, std::env::vars(), &sources)?)
+}
+
+/// Loads the settings of a command that needs engines: those configured, else those of a running `changegate up`.
+pub(crate) fn connected(file: Option<&Path>) -> anyhow::Result<Settings> {
+    let mut settings = settings(file)?;
+    local::join(&mut settings)?;
+    Ok(settings)
+}
+
+/// A name of a source that this version reads; for any other, the one that was probably meant.
+pub(crate) fn source(name: &str) -> anyhow::Result<&'static str> {
+    if name == "list" {
+        bail!("the sources are: {}", list(source_names()));
+    }
+    if let Some(known) = source_names().find(|known| *known == name) {
+        return Ok(known);
+    }
+    // People leave the provider out, or the second word.
+    let near = nearest(name, source_names()).or_else(|| {
+        source_names()
+            .find(|known| !name.is_empty() && known.split('.').any(|word| word.eq_ignore_ascii_case(name)))
+    });
+    let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+    bail!(
+        "unknown source {name:?}{meant}: known are {}",
+        list(source_names())
+    );
+}
+
+/// Names with commas between.
+pub(crate) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What holds for one tenant.
@@ -51,12 +85,7 @@ pub(crate) fn file_normalizer(
     source: &str,
     cluster: &str,
 ) -> anyhow::Result<Normalizer> {
-    if source == "list" {
-        bail!(
-            "the sources are: {}",
-            source_names().collect::<Vec<_>>().join(", ")
-        );
-    }
+    let source = self::source(source)?;
     let topic = TopicSettings {
         source: source.to_owned(),
         cluster: cluster.to_owned(),

@@ -214,6 +214,11 @@ pub(crate) fn topics(settings: &Settings) -> Vec<TopicPlan> {
     plans
 }
 
+/// Names the policy in every row: the thresholds, as they are written in full.
+pub(crate) fn policy_hash(settings: &Settings) -> Digest {
+    sha256(&settings.decision.thresholds.canonical())
+}
+
 fn sha256(text: &str) -> Digest {
     Digest(Sha256::digest(text.as_bytes()).into())
 }
@@ -233,7 +238,7 @@ pub(crate) fn start(
         model_name: model.full_name(),
         model_hash: model.hash(),
         calibration_hash: model.calibration_hash(),
-        policy_hash: sha256(&settings.decision.thresholds.canonical()),
+        policy_hash: policy_hash(settings),
         config_hash: sha256(&settings.row_settings()),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -260,6 +265,10 @@ pub(crate) fn start(
     let admin = Arc::new(Admin::new(&connection)?);
     let workers = usize::from(settings.kafka.workers);
     let fronts = Fronts::new(workers);
+    // The group gives a member that comes back under its name what it had before, without asking what it reads now: with
+    // other topics it must be another member.
+    let subscription = sha256(&names.join("\n")).to_string();
+    let subscription = subscription.get(..8).unwrap_or_default();
     for number in 0..workers {
         let name = format!("{instance}-{number}");
         let topics = settings.topics.iter().map(|topic| {
@@ -295,7 +304,7 @@ pub(crate) fn start(
             recent: Arc::clone(&memory.recent),
             asker: Arc::clone(&memory.asker),
         };
-        let consumer = Consumer::join(&connection, &name, &names)?;
+        let consumer = Consumer::join(&connection, &format!("{name}-{subscription}"), &names)?;
         let watch = Watch::new(Surroundings {
             settings,
             number,

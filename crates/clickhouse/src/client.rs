@@ -158,8 +158,22 @@ impl LedgerClient {
 
     /// The answer to any statement in any of ClickHouse's formats, handed on as it arrives.
     pub async fn copy(&self, sql: &str, format: &str, out: &mut impl std::io::Write) -> Result<(), Error> {
+        self.copy_with(sql, format, &[], out).await
+    }
+
+    /// The same with settings of the server for this question.
+    pub async fn copy_with(
+        &self,
+        sql: &str,
+        format: &str,
+        settings: &[(&str, &str)],
+        out: &mut impl std::io::Write,
+    ) -> Result<(), Error> {
         let translate = |error| error::from_client(error, &self.options.url, "sql");
-        let mut chunks = self.query(sql).fetch_bytes(format).map_err(translate)?;
+        let query = settings.iter().fold(self.query(sql), |query, (name, value)| {
+            query.with_setting(*name, *value)
+        });
+        let mut chunks = query.fetch_bytes(format).map_err(translate)?;
         loop {
             let next = chunks.next();
             match self.within(self.options.read_timeout, "sql", next).await? {

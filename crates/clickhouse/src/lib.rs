@@ -12,6 +12,7 @@
 //! - An unknown error counts as "the rows may be there", and no error ever as "skip these rows".
 //! - Every request has a deadline. No clock is read: times come with the rows, or are the server's.
 
+mod asked;
 mod client;
 mod columns;
 mod connect;
@@ -27,6 +28,7 @@ pub mod migrate;
 mod recovery;
 mod stored;
 
+pub use asked::AskedFilter;
 pub use client::{Insert, LedgerClient};
 pub use columns::{Column, Table, kept_kafka_time, partition_of};
 pub use connect::Options;

@@ -35,4 +35,5 @@ pub use settings::{
     Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, Model,
     SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
 };
+pub use suggest::nearest;
 pub use value::{ByteSize, Properties, Secret};

@@ -1,5 +1,5 @@
 /// The name that was probably meant: at most a third of its letters (and at least one, at most three) differ.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A key of thousands of letters is no typing mistake, and the distance costs the product of both lengths.
     if name.len() > 64 {
         return None;

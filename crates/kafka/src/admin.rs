@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -8,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use crate::settings::{Error, Settings};
 
 const QUESTION: Duration = Duration::from_secs(15);
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// A topic as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +142,13 @@ impl Admin {
                 }
             }
         }
+        // The answer comes before the brokers can serve the topics, and whoever asks next would find none.
+        let asked = Instant::now();
+        for name in &created {
+            while self.look(name)?.is_none() && asked.elapsed() < QUESTION {
+                std::thread::sleep(BETWEEN);
+            }
+        }
         Ok(created)
     }
 
@@ -156,6 +164,22 @@ impl Admin {
             .iter()
             .find(|topic| topic.name() == name && topic.error().is_none());
         Ok(known.map(|topic| topic.partitions().len()))
+    }
+
+    /// First and next offset. A partition that was made a moment ago has no leader yet: it is asked again.
+    fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let asked = Instant::now();
+        loop {
+            let answer = self.reader.fetch_watermarks(topic, partition, QUESTION);
+            let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            let early = matches!(code, Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+            if !early || asked.elapsed() > QUESTION {
+                return answer;
+            }
+            std::thread::sleep(BETWEEN);
+            // The leader that the client knows may be an old one.
+            self.reader.fetch_metadata(Some(topic), QUESTION)?;
+        }
     }
 
     /// What a topic holds; `None` where there is none of this name.
@@ -174,11 +198,7 @@ impl Admin {
         };
         let mut partitions = Vec::new();
         for partition in topic.partitions() {
-            partitions.push(
-                self.reader
-                    .fetch_watermarks(name, partition.id(), QUESTION)
-                    .map_err(about)?,
-            );
+            partitions.push(self.watermarks(name, partition.id()).map_err(about)?);
         }
         Ok(Some(TopicState {
             name: name.to_owned(),

@@ -52,7 +52,37 @@ impl DeadLetter {
     }
 }
 
-/// Which bytes went out again.
+impl DeadLetter {
+    /// The position that names the record and its rows, however often it was replayed: that of the first delivery.
+    /// `(topic, partition, offset, incarnation)`; `None` for what is none of our letters.
+    pub fn identity(&self) -> Option<(TopicPartition, i64, u32)> {
+        let (here, offset, incarnation) = self.origin()?;
+        let first = |name: &str| self.header(name).and_then(|text| text.parse().ok());
+        let partition = TopicPartition {
+            topic: self
+                .header(header::REPLAY_TOPIC)
+                .map_or(here.topic, str::to_owned),
+            partition: first(header::REPLAY_PARTITION).map_or(here.partition, |number: i64| number as i32),
+        };
+        Some((
+            partition,
+            first(header::REPLAY_OFFSET).unwrap_or(offset),
+            first(header::REPLAY_INCARNATION).map_or(incarnation, |number: i64| number as u32),
+        ))
+    }
+
+    /// Index of the child that was refused.
+    pub fn child(&self) -> u32 {
+        self.number(header::CHILD).unwrap_or_default()
+    }
+
+    /// A header that holds a number.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        self.header(name)?.parse().ok()
+    }
+}
+
+/// Which bytes go out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replayed {
     /// Those of the record itself, read from the raw topic.
@@ -145,20 +175,14 @@ impl DeadLetters {
         }
     }
 
-    /// Sends the record of a dead letter to its topic again: the original bytes where they are held and are still the
-    /// same, else the masked copy. Its headers carry the original position, which stays the identity of its rows.
+    /// The bytes that a replay of the letter would send: the original ones where the raw topic still holds them and they
+    /// are still the same, else the masked copy.
     ///
     /// # Errors
-    /// Where the letter names no position, or the brokers do not answer or refuse.
-    pub fn replay(&self, letter: &DeadLetter, sender: &mut Sender) -> Result<Replayed, Error> {
-        let refused = |reason: String| {
-            let what = format!("replaying dead letter {}/{}", letter.partition, letter.offset);
-            self.settings.error(what, KafkaError::ClientCreation(reason))
-        };
-        let Some((partition, offset, incarnation)) = letter.origin() else {
-            return Err(refused(
-                "it names no original position: not one of ours".to_owned(),
-            ));
+    /// Where the letter names no position, or the brokers do not answer.
+    pub fn bytes(&self, letter: &DeadLetter) -> Result<(Replayed, Vec<u8>), Error> {
+        let Some((partition, offset, _)) = letter.origin() else {
+            return Err(self.refused(letter, "it names no original position: not one of ours"));
         };
         let mut original = None;
         let held = self
@@ -166,21 +190,30 @@ impl DeadLetters {
             .fetch(&partition, offset, &mut |record: &RawRecord<'_>| {
                 original = record.value.map(<[u8]>::to_vec);
             });
-        held.map_err(|error| refused(error.to_string()))?;
+        held.map_err(|error| self.refused(letter, error))?;
         // The topic may have been made anew: other bytes at the same offset are another record.
-        let same = |value: &&Vec<u8>| letter.header(header::RAW_HASH) == Some(&sha256(value));
-        let replayed = if original.as_ref().filter(same).is_some() {
-            Replayed::Original
-        } else {
-            original.clone_from(&letter.value);
-            Replayed::MaskedCopy
+        let same = |value: &Vec<u8>| letter.header(header::RAW_HASH) == Some(&sha256(value));
+        Ok(match original.filter(same) {
+            Some(value) => (Replayed::Original, value),
+            None => (Replayed::MaskedCopy, letter.value.clone().unwrap_or_default()),
+        })
+    }
+
+    /// Sends the record of a dead letter to its topic again, as [`DeadLetters::bytes`] gives it. Its headers carry the
+    /// original position, which stays the identity of its rows.
+    ///
+    /// # Errors
+    /// Where the letter names no position, or the brokers do not answer or refuse.
+    pub fn replay(&self, letter: &DeadLetter, sender: &mut Sender) -> Result<Replayed, Error> {
+        let (replayed, value) = self.bytes(letter)?;
+        let Some((partition, offset, incarnation)) = letter.origin() else {
+            return Err(self.refused(letter, "it names no original position: not one of ours"));
         };
         let headers = replay_headers(letter, &partition, offset, incarnation);
         let headers: Vec<(&str, &[u8])> = headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_slice()))
             .collect();
-        let value = original.unwrap_or_default();
         sender.send(
             &partition.topic,
             letter.key.as_deref(),
@@ -189,6 +222,12 @@ impl DeadLetters {
             letter.time_ms,
         )?;
         Ok(replayed)
+    }
+
+    fn refused(&self, letter: &DeadLetter, reason: impl ToString) -> Error {
+        let what = format!("replaying dead letter {}/{}", letter.partition, letter.offset);
+        self.settings
+            .error(what, KafkaError::ClientCreation(reason.to_string()))
     }
 }
 
@@ -280,6 +319,13 @@ mod tests {
         };
         assert_eq!(second.header(header::REPLAY_OFFSET), Some("900"));
         assert_eq!(second.header(header::REPLAY_COUNT), Some("2"));
+
+        // What people see and ask for is the first position, whichever delivery failed last.
+        let failed_again = [("x-event", "push")];
+        let mut last = letter(&[&failed_again, position.as_slice()].concat());
+        last.headers.extend(headers);
+        assert_eq!(last.identity().unwrap().1, 900);
+        assert_eq!(once.identity(), once.origin());
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub struct Sender {
     producer: BaseProducer<Answers>,
     answers: Receiver<(u64, Result<(), SendError>)>,
     settings: Settings,
-    failed: Option<String>,
+    refused: Vec<(u64, String)>,
 }
 
 impl std::fmt::Debug for Sender {
@@ -119,7 +119,7 @@ impl Sender {
             producer,
             answers,
             settings: settings.clone(),
-            failed: None,
+            refused: Vec::new(),
         })
     }
 
@@ -135,6 +135,24 @@ impl Sender {
         value: &[u8],
         time_ms: i64,
     ) -> Result<(), Error> {
+        self.queue(0, topic, key, headers, value, time_ms)?;
+        self.check(topic)
+    }
+
+    /// Queues one record under a tag of the caller's; waits while the queue is full. What the brokers refuse comes out of
+    /// [`Sender::refused`] under that tag and stops nothing.
+    ///
+    /// # Errors
+    /// A record that the library refuses at once.
+    pub fn queue(
+        &mut self,
+        tag: u64,
+        topic: &str,
+        key: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+        value: &[u8],
+        time_ms: i64,
+    ) -> Result<(), Error> {
         loop {
             let own = headers
                 .iter()
@@ -144,7 +162,7 @@ impl Sender {
                         value: Some(*value),
                     })
                 });
-            let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(topic, Box::new(0))
+            let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(topic, Box::new(tag))
                 .headers(own)
                 .payload(value)
                 .timestamp(time_ms);
@@ -154,7 +172,7 @@ impl Sender {
             match self.producer.send(record) {
                 Ok(()) => {
                     self.listen(Duration::ZERO);
-                    return self.check(topic);
+                    return Ok(());
                 }
                 Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
                     self.listen(Duration::from_millis(50))
@@ -166,17 +184,22 @@ impl Sender {
 
     fn listen(&mut self, wait: Duration) {
         self.producer.poll(wait);
-        while let Ok((_, answer)) = self.answers.try_recv() {
+        while let Ok((tag, answer)) = self.answers.try_recv() {
             if let Err(reason) = answer {
-                self.failed.get_or_insert(reason.to_string());
+                self.refused.push((tag, reason.to_string()));
             }
         }
     }
 
+    /// Takes the records that the brokers refused since the last call: tag and reason.
+    pub fn refused(&mut self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.refused)
+    }
+
     fn check(&self, what: &str) -> Result<(), Error> {
-        match &self.failed {
+        match self.refused.first() {
             None => Ok(()),
-            Some(reason) => {
+            Some((_, reason)) => {
                 let source = KafkaError::ClientCreation(reason.clone());
                 Err(self
                     .settings
@@ -190,10 +213,19 @@ impl Sender {
     /// # Errors
     /// The first that is not.
     pub fn finish(mut self, within: Duration) -> Result<(), Error> {
+        self.flush(within)?;
+        self.check("a topic")
+    }
+
+    /// Waits until every record is durable or refused.
+    ///
+    /// # Errors
+    /// Where that takes longer than `within`.
+    pub fn flush(&mut self, within: Duration) -> Result<(), Error> {
         self.producer
             .flush(within)
             .map_err(|error| self.settings.error("waiting for acknowledgements", error))?;
         self.listen(Duration::ZERO);
-        self.check("a topic")
+        Ok(())
     }
 }

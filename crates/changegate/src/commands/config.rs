@@ -1,18 +1,22 @@
 use std::path::Path;
 
+use changegate_normalize::JsonLine;
+
 use super::Answer;
-use crate::args::{Config, ConfigCommand};
-use crate::setup;
+use crate::args::{Config, ConfigCommand, Format};
+use crate::{output, setup};
 
 pub(crate) fn run(config: Option<&Path>, asked: &Config) -> Answer {
-    match asked.what {
-        ConfigCommand::Check => match setup::settings(config) {
+    match &asked.what {
+        ConfigCommand::Check { printed } => match setup::settings(config) {
             Ok(settings) => {
                 let from = settings
                     .file
                     .as_ref()
                     .map_or("defaults".to_owned(), |file| file.display().to_string());
-                println!("settings hold ({from})");
+                let mut line = JsonLine::new();
+                line.text("settings", "hold").text("from", &from);
+                output::sheet(printed.output, &line.finish())?;
                 Ok(true)
             }
             Err(error) => {
@@ -20,8 +24,14 @@ pub(crate) fn run(config: Option<&Path>, asked: &Config) -> Answer {
                 Ok(false)
             }
         },
-        ConfigCommand::Show { redacted: _ } => {
-            print!("{}", setup::settings(config)?.to_toml_redacted());
+        ConfigCommand::Show { redacted: _, output } => {
+            let text = setup::settings(config)?.to_toml_redacted();
+            if *output == Format::Table {
+                print!("{text}");
+            } else {
+                let table: toml::Table = toml::from_str(&text)?;
+                output::sheet(*output, &serde_json::to_string(&table)?)?;
+            }
             Ok(true)
         }
     }

@@ -145,8 +145,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         if tasks.shutdown().requested() || last.1.elapsed() > Duration::from_secs(60) {
             bail!("the stream stands still at {read} of {sent} records");
         }
-        engines.clickhouse.check()?;
-        engines.kafka.check()?;
+        engines.check()?;
         std::thread::sleep(Duration::from_millis(20));
     }
     let seconds = reading.elapsed().as_secs_f64();

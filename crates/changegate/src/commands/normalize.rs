@@ -12,15 +12,16 @@ use crate::setup;
 const COLUMNS: &[&str] = &[
     "line",
     "event_time",
-    "environment",
-    "actor_name",
-    "api_operation",
+    "actor=actor_name|environment",
+    "operation=api_operation|action_verb",
     "resource_names",
-    "action_verb",
     "marks",
 ];
 
 pub(crate) fn run(config: Option<&Path>, asked: &Normalize) -> Answer {
+    if input::asks_for_list(&asked.input.source, &asked.input.files)? {
+        return Ok(true);
+    }
     let settings = setup::settings(config)?;
     let normalizer = setup::file_normalizer(&settings, &asked.input.source, &asked.input.cluster)?;
     let mut printer = Printer::new(BufWriter::new(stdout().lock()), asked.output, COLUMNS);

@@ -9,37 +9,43 @@ use changegate_risk::{Scorer, State};
 use changegate_types::{Decision, RiskLevel, Score};
 
 use super::Answer;
-use crate::args::Score as Asked;
+use crate::args::{Format, Score as Asked};
 use crate::input::{self, FileClock};
 use crate::output::Printer;
 use crate::setup;
 
 const COLUMNS: &[&str] = &[
     "line",
-    "risk",
-    "risk_level",
-    "decision",
-    "event_time",
-    "actor_name",
-    "api_operation",
-    "resource_names",
-    "reasons",
+    "risk=risk|risk_level",
+    "decision=decision|event_time",
+    "change=actor_name|api_operation resource_names|environment",
+    "why=reasons",
 ];
 
 /// Scores as the stream does, with state kept over the files in the order given.
 pub(crate) fn run(config: Option<&Path>, asked: &Asked) -> Answer {
+    if asked.replay {
+        return super::rescore::run(config, asked);
+    }
+    if input::asks_for_list(&asked.source, &asked.files)? {
+        return Ok(true);
+    }
     let settings = setup::settings(config)?;
-    let normalizer = setup::file_normalizer(&settings, &asked.input.source, &asked.input.cluster)?;
+    let normalizer = setup::file_normalizer(&settings, &asked.source, &asked.cluster)?;
     let model = setup::model(&settings, asked.model.as_deref())?;
     let state = Arc::new(State::new(&model, setup::limits(&settings)));
     let mut scorer = Scorer::new(Arc::clone(&model), state);
     let name = format!("{} {}", model.full_name(), model.hash());
-    let mut printer = Printer::new(BufWriter::new(stdout().lock()), asked.output, COLUMNS);
+    let mut printer = Printer::new(
+        BufWriter::new(stdout().lock()),
+        asked.output.unwrap_or(Format::Jsonl),
+        COLUMNS,
+    );
     let mut faults = BufWriter::new(stderr().lock());
     let mut clock = FileClock::default();
     let mut good = true;
     let mut arena = Bump::new();
-    for file in &asked.input.files {
+    for file in &asked.files {
         let bytes = input::read(file)?;
         good &= input::each_child(
             &normalizer,

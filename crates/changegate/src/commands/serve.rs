@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use changegate_clickhouse::migrate;
-use changegate_config::{LogFormat, Settings};
+use changegate_config::{LocalEngines, LogFormat, Settings};
 use changegate_kafka::Admin;
 use changegate_telemetry::{
     Health, LogSettings, LogTarget, Metrics, Tasks, TelemetryGuard, TraceSettings, init, router,
@@ -25,7 +25,7 @@ const BROKERS_WITHIN: Duration = Duration::from_secs(3);
 const TOPIC_LOOKS: u32 = 5;
 const TOPIC_LOOK_EVERY: Duration = Duration::from_millis(500);
 
-fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -51,57 +51,6 @@ fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
         traces,
     };
     Ok(init(&wanted, std::env::vars())?)
-}
-
-/// Brings the database to this version.
-pub(crate) fn migrate(config: Option<&Path>, dry_run: bool) -> Answer {
-    let settings = setup::settings(config)?;
-    let form = form(&settings);
-    if dry_run {
-        print!("{}", migrate::dry_run(&settings.clickhouse.database, &form));
-        return Ok(true);
-    }
-    let client = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
-    let report = runtime()?.block_on(migrate::run(&client, &form, stream::now(), "changegate migrate"))?;
-    println!(
-        "{} migrations ran now, {} had run before",
-        report.applied.len(),
-        report.present
-    );
-    Ok(true)
-}
-
-fn form(settings: &Settings) -> migrate::Form {
-    match &settings.clickhouse.cluster {
-        Some(cluster) => migrate::Form::Cluster {
-            name: cluster.clone(),
-        },
-        None => migrate::Form::Single,
-    }
-}
-
-/// Creates the topics that are missing.
-pub(crate) fn topics(config: Option<&Path>) -> Answer {
-    let settings = setup::settings(config)?;
-    let admin = Admin::new(&stream::kafka(&settings))?;
-    let created = runtime()?.block_on(admin.create(&stream::topics(&settings)))?;
-    println!(
-        "{} topics created{}",
-        created.len(),
-        created
-            .iter()
-            .map(|name| format!("\n  {name}"))
-            .collect::<String>()
-    );
-    Ok(true)
-}
-
-/// Asks the ledger in SQL.
-pub(crate) fn sql(config: Option<&Path>, question: &str, format: &str) -> Answer {
-    let settings = setup::settings(config)?;
-    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
-    runtime()?.block_on(reader.copy(question, format, &mut std::io::stdout()))?;
-    Ok(true)
 }
 
 /// Refuses topics that the brokers do not have, so that a wrong name shows at the start. Brokers that do not answer say
@@ -156,11 +105,17 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
     drop(entered);
     std::fs::create_dir_all(&settings.engines.data_dir)
         .with_context(|| format!("creating {}", settings.engines.data_dir.display()))?;
+    let own = settings.kafka.bootstrap.is_empty() || settings.clickhouse.url.is_empty();
+    if own && settings.engines.local == LocalEngines::Never {
+        bail!(
+            "engines.local is \"never\", and kafka.bootstrap or clickhouse.url is not set: set both, or allow local engines"
+        );
+    }
     let engines = Local::start(&mut settings, None)?;
     let admin = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
     runtime.block_on(migrate::run(
         &admin,
-        &form(&settings),
+        &super::admin::form(&settings),
         stream::now(),
         "changegate up",
     ))?;
@@ -174,6 +129,13 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
         println!("Probes      http://{address}/healthz /readyz /metrics");
     }
     println!("Data        {}", settings.engines.data_dir.display());
+    println!("In another terminal, in this folder:");
+    println!(
+        "  changegate simulate --days 2 --to ./events     native events of every source, to try things on"
+    );
+    println!("  changegate ingest --source aws.cloudtrail ./events/aws.cloudtrail.jsonl");
+    println!("  changegate approvals list");
+    println!("  changegate sql \"SELECT * FROM v_conservation\"");
     println!("Ctrl-C ends all of it.");
     let done = until_stopped(&settings, &runtime, Some(&engines));
     guard.shutdown();
@@ -215,13 +177,7 @@ fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>
                 () = shutdown.wait() => break,
                 _ = watch.tick() => {}
             }
-            let crashed = engines.and_then(|engines| {
-                engines
-                    .clickhouse
-                    .check()
-                    .and_then(|()| engines.kafka.check())
-                    .err()
-            });
+            let crashed = engines.and_then(|engines| engines.check().err());
             if let Some(error) = crashed {
                 tracing::error!(%error, "an engine ended");
                 shutdown.request("an engine ended");

@@ -3,11 +3,13 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use changegate_normalize::JsonLine;
 use changegate_simulator::{Config, Files, Folder, Simulation};
 use changegate_types::TimeMicros;
 
 use super::Answer;
 use crate::args::Simulate;
+use crate::output;
 
 struct Disk(PathBuf);
 
@@ -39,20 +41,25 @@ pub(crate) fn run(asked: &Simulate) -> Answer {
     let end_ms = midnight_ms(&asked.until)?;
     let mut files =
         Files::new(Disk(asked.to.clone())).with_context(|| format!("creating {}", asked.to.display()))?;
+    let progress = output::progress(0, "records made up");
     let summary = Simulation::new(Config::days(asked.seed, asked.days, end_ms))
-        .run(|emitted| files.write(emitted))
+        .run(|emitted| {
+            progress.inc(1);
+            files.write(emitted)
+        })
         .with_context(|| format!("writing to {}", asked.to.display()))?;
     files.finish()?;
-    println!(
-        "{} events ({} changes, {} reads, {} sign-ins) in {} records, {} of them damaged, {} repeated; truth in {}",
-        summary.events,
-        summary.changes,
-        summary.reads,
-        summary.sign_ins,
-        summary.records,
-        summary.malformed,
-        summary.duplicates,
-        asked.to.join("truth.jsonl").display()
-    );
+    progress.finish_and_clear();
+    let mut line = JsonLine::new();
+    line.number("events", summary.events)
+        .number("changes", summary.changes)
+        .number("reads", summary.reads)
+        .number("sign_ins", summary.sign_ins);
+    line.number("records", summary.records)
+        .number("damaged", summary.malformed)
+        .number("repeated", summary.duplicates);
+    line.text("folder", &asked.to.display().to_string())
+        .text("truth", &asked.to.join("truth.jsonl").display().to_string());
+    output::sheet(asked.printed.output, &line.finish())?;
     Ok(true)
 }

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, stderr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::bail;
 use bumpalo::Bump;
 use changegate_config::Settings;
 use changegate_normalize::{
-    Child, EnvironmentRule, Environments, Normalizer, TenantSettings, TopicSettings, source_names,
+    Child, EnvironmentRule, Environments, JsonLine, Normalizer, TenantSettings, TopicSettings, source_names,
 };
 use changegate_risk::{TrainOptions, Trainer, Truth};
 use changegate_simulator::{Config, Emitted, Organisation, Simulation, holdout};
@@ -16,7 +17,7 @@ use super::Answer;
 use super::simulate::midnight_ms;
 use crate::args::Train;
 use crate::input::{self, FileClock};
-use crate::setup;
+use crate::{output, setup};
 
 pub(crate) fn run(config: Option<&Path>, asked: &Train) -> Answer {
     let settings = setup::settings(config)?;
@@ -44,16 +45,17 @@ pub(crate) fn run(config: Option<&Path>, asked: &Train) -> Answer {
         (None, None) => bail!("nothing to train on: give --source and files, or --simulated-days"),
     };
     let events = trainer.len();
+    let progress = output::progress(0, "growing trees, calibrating");
+    progress.enable_steady_tick(Duration::from_millis(200));
     let trained = trainer.finish(&asked.to)?;
-    println!(
-        "{} from {events} events: hash {}",
-        trained.dir.display(),
-        trained.hash
-    );
-    println!(
-        "its card, with data, measures and limits: {}",
-        trained.dir.join("card.md").display()
-    );
+    progress.finish_and_clear();
+    let mut line = JsonLine::new();
+    line.text("model", &format!("{}@{}", asked.name, asked.version))
+        .text("hash", &trained.hash.to_string())
+        .number("events", events)
+        .text("folder", &trained.dir.display().to_string())
+        .text("card", &trained.dir.join("card.md").display().to_string());
+    output::sheet(asked.printed.output, &line.finish())?;
     Ok(true)
 }
 
@@ -156,8 +158,10 @@ fn from_simulation(asked: &Train, days: u32, options: TrainOptions) -> anyhow::R
     let mut readers = Readers::new(simulation.organisation(), b"changegate training")?;
     let mut trainer = Trainer::new(options);
     let mut arena = Bump::new();
+    let progress = output::progress(0, "records made up");
     simulation.run(|emitted| -> anyhow::Result<()> {
         arena.reset();
+        progress.inc(1);
         let Some(reader) = readers.reader(emitted)? else {
             return Ok(());
         };
@@ -198,5 +202,6 @@ fn from_simulation(asked: &Train, days: u32, options: TrainOptions) -> anyhow::R
         }
         Ok(())
     })?;
+    progress.finish_and_clear();
     Ok(trainer)
 }

@@ -1,0 +1,130 @@
+//! Tables, topics, and questions in SQL.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Context;
+use changegate_clickhouse::{grants, migrate};
+use changegate_config::Settings;
+use changegate_kafka::Admin;
+use changegate_normalize::JsonLine;
+
+use super::Answer;
+use super::serve::runtime;
+use crate::args::{Migrate, Sql, SqlFormat, Topics};
+use crate::output::{self, Printer};
+use crate::{setup, stream};
+
+/// Brings the database to this version.
+pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
+    if asked.dry_run || asked.grants {
+        let settings = setup::settings(config)?;
+        let database = &settings.clickhouse.database;
+        if asked.grants {
+            print!("{}", grants::script(database));
+        } else {
+            print!("{}", migrate::dry_run(database, &form(&settings)));
+        }
+        return Ok(true);
+    }
+    let settings = setup::connected(config)?;
+    let client = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
+    let form = form(&settings);
+    let ran = migrate::run(&client, &form, stream::now(), "changegate migrate");
+    let report = runtime()?.block_on(ran)?;
+    let mut printer = Printer::stdout(asked.printed.output, &["migration", "name", "state"]);
+    for migration in migrate::MIGRATIONS {
+        let now = report.applied.contains(&migration.name);
+        let mut line = JsonLine::new();
+        line.number("migration", migration.version)
+            .text("name", migration.name)
+            .text("state", if now { "ran now" } else { "had run before" });
+        printer.line(line)?;
+    }
+    printer.finish()?;
+    output::note(
+        asked.printed.output,
+        "What each role may do on a server of your own: changegate migrate --grants",
+    );
+    Ok(true)
+}
+
+pub(crate) fn form(settings: &Settings) -> migrate::Form {
+    match &settings.clickhouse.cluster {
+        Some(cluster) => migrate::Form::Cluster {
+            name: cluster.clone(),
+        },
+        None => migrate::Form::Single,
+    }
+}
+
+/// Creates the topics that are missing, and shows all of them.
+pub(crate) fn topics(config: Option<&Path>, asked: &Topics) -> Answer {
+    let settings = setup::connected(config)?;
+    let admin = Admin::new(&stream::kafka(&settings))?;
+    let plans = stream::topics(&settings);
+    let created = if asked.dry_run {
+        Vec::new()
+    } else {
+        runtime()?.block_on(admin.create(&plans))?
+    };
+    let columns = &["topic", "state", "partitions", "records"];
+    let mut printer = Printer::stdout(asked.printed.output, columns);
+    let mut all = true;
+    for plan in &plans {
+        let mut line = JsonLine::new();
+        line.text("topic", &plan.name);
+        // Right after its creation not every broker knows a topic.
+        let found = admin.look(&plan.name)?;
+        let state = if created.contains(&plan.name) {
+            "created"
+        } else if found.is_some() {
+            "present"
+        } else {
+            all = false;
+            "missing"
+        };
+        line.text("state", state);
+        let partitions = found
+            .as_ref()
+            .map_or(plan.partitions as usize, |topic| topic.partitions.len());
+        line.number("partitions", partitions);
+        line.number("records", found.map_or(0, |topic| topic.records()));
+        printer.line(line)?;
+    }
+    printer.finish()?;
+    Ok(all)
+}
+
+/// Asks the ledger in SQL.
+pub(crate) fn sql(config: Option<&Path>, asked: &Sql) -> Answer {
+    let settings = setup::connected(config)?;
+    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
+    let mut question = asked.question.clone();
+    if question == "-" {
+        question.clear();
+        std::io::stdin()
+            .read_to_string(&mut question)
+            .context("reading the question from standard input")?;
+    }
+    let format = asked.format.as_deref().unwrap_or(match asked.output {
+        SqlFormat::Table => "PrettyCompactMonoBlock",
+        SqlFormat::Json | SqlFormat::Jsonl => "JSONEachRow",
+        SqlFormat::Csv => "CSVWithNames",
+    });
+    let list = asked.format.is_none() && asked.output == SqlFormat::Json;
+    let settings = [
+        ("output_format_json_array_of_rows", if list { "1" } else { "0" }),
+        (
+            "date_time_output_format",
+            if asked.output == SqlFormat::Table {
+                "simple"
+            } else {
+                "iso"
+            },
+        ),
+    ];
+    let question = question.trim().trim_end_matches(';');
+    runtime()?.block_on(reader.copy_with(question, format, &settings, &mut std::io::stdout()))?;
+    Ok(true)
+}
