@@ -1,5 +1,6 @@
 //! What the system itself did, as rows of `operations`.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,16 +17,15 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// Who does something here: the person, the machine and the process.
 pub(crate) fn who() -> String {
-    let user = ["USER", "LOGNAME"]
-        .iter()
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+    let user = named.unwrap_or_else(|| {
+        let uid = std::fs::metadata("/proc/self").map(|process| process.uid());
+        uid.map_or_else(|_| "unknown".to_owned(), |uid| format!("uid {uid}"))
+    });
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    format!(
-        "{}@{} ({})",
-        user.as_deref().unwrap_or("unknown"),
-        host.trim(),
-        std::process::id()
-    )
+    format!("{user}@{} (process {})", host.trim(), std::process::id())
 }
 
 /// Writes down that the program runs, with what, and why it ends. A ledger that is away delays the row and nothing else.

@@ -30,7 +30,8 @@ pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
     let settings = setup::connected(config)?;
     let client = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
     let form = form(&settings);
-    let ran = migrate::run(&client, &form, stream::now(), "changegate migrate");
+    let who = crate::operations::who();
+    let ran = migrate::run(&client, &form, stream::now(), &who);
     let report = runtime()?.block_on(ran)?;
     let mut printer = Printer::stdout(asked.printed.output, &["migration", "name", "state"]);
     for migration in migrate::MIGRATIONS {

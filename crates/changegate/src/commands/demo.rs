@@ -59,7 +59,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         &admin,
         &migrate::Form::Single,
         stream::now(),
-        "changegate demo",
+        &crate::operations::who(),
     ))?;
     println!("migrations: {}", report.applied.join(", "));
     let created =

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -466,7 +465,7 @@ fn operation(one: &Found, which: &str, reason: &str) -> Operation {
     Operation {
         time: stream::now(),
         kind: "replay".to_owned(),
-        who: who(),
+        who: crate::operations::who(),
         why: reason.to_owned(),
         topic,
         incarnation,
@@ -478,19 +477,6 @@ fn operation(one: &Found, which: &str, reason: &str) -> Operation {
             ("bytes".to_owned(), which.to_owned()),
         ],
     }
-}
-
-/// The person at the command line.
-fn who() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok());
-    let user = named.unwrap_or_else(|| {
-        let uid = std::fs::metadata("/proc/self").map(|process| process.uid());
-        uid.map_or_else(|_| "unknown".to_owned(), |uid| format!("uid {uid}"))
-    });
-    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    format!("{user}@{}", host.trim())
 }
 
 #[cfg(test)]

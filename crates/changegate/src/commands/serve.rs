@@ -117,7 +117,7 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
         &admin,
         &super::admin::form(&settings),
         stream::now(),
-        "changegate up",
+        &crate::operations::who(),
     ))?;
     runtime.block_on(Admin::new(&stream::kafka(&settings))?.create(&stream::topics(&settings)))?;
     println!("Kafka       {}", settings.kafka.bootstrap);
