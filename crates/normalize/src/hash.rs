@@ -13,6 +13,13 @@ use sha2::Sha256;
 #[derive(Clone)]
 pub(crate) struct IdentityKey([u64; 6]);
 
+/// A hash of parts to which further parts come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    seed: u64,
+    sum: u128,
+}
+
 #[inline]
 const fn fold(left: u64, right: u64) -> u64 {
     let product = left as u128 * right as u128;
@@ -77,13 +84,29 @@ impl IdentityKey {
 
     /// Hash of parts in their order. Their borders count: `["ab", "c"]` is not `["a", "bc"]`.
     pub(crate) fn parts<'p>(&self, domain: &str, parts: impl IntoIterator<Item = &'p [u8]>) -> Keyed128 {
-        let mut seed = self.short(0, domain.as_bytes());
-        let mut sum = self.long(seed, b"");
+        self.after(&self.begin(domain, []), parts)
+    }
+
+    /// The state after the first parts, where many hashes begin alike.
+    pub(crate) fn begin<'p>(&self, domain: &str, parts: impl IntoIterator<Item = &'p [u8]>) -> Begun {
+        let seed = self.short(0, domain.as_bytes());
+        let sum = self.long(seed, b"");
+        self.absorb(Begun { seed, sum }, parts)
+    }
+
+    /// Hash of what was begun and these parts.
+    pub(crate) fn after<'p>(&self, begun: &Begun, parts: impl IntoIterator<Item = &'p [u8]>) -> Keyed128 {
+        Keyed128(self.absorb(*begun, parts).sum)
+    }
+
+    #[inline]
+    fn absorb<'p>(&self, begun: Begun, parts: impl IntoIterator<Item = &'p [u8]>) -> Begun {
+        let Begun { mut seed, mut sum } = begun;
         for part in parts {
             sum = sum.wrapping_add(self.long(seed, part));
             seed = self.short(seed, part);
         }
-        Keyed128(sum)
+        Begun { seed, sum }
     }
 
     /// Hash over the leaves below `value`: the path and the spelling of each, in any order.

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::context::{Context, Draft, Found, List, Unwrapped};
 use crate::decode::{self, Unpacked};
-use crate::hash::IdentityKey;
+use crate::hash::{Begun, IdentityKey};
 use crate::output::{Child, NormalizedRecord};
 use crate::secret::Masker;
 use crate::settings::{SettingsError, TenantSettings, TopicSettings};
@@ -27,10 +27,20 @@ pub struct Normalizer {
     source: &'static dyn Source,
     settings: &'static Settings,
     identity: IdentityKey,
+    beginnings: Beginnings,
     masker: Masker,
     indexer: RefCell<Indexer>,
     /// Hash of a scope to the rule that matches it. What the hash confuses once in 2^128 gets a wrong tag.
     scopes: RefCell<HashMap<Keyed128, Option<usize>>>,
+}
+
+/// What the ids of all events of one topic begin with.
+#[derive(Clone, Copy)]
+struct Beginnings {
+    event: Begun,
+    change: Begun,
+    change_of_event: Begun,
+    scope: Begun,
 }
 
 /// What events borrow from. Made once per topic and kept until the process ends, so that an event lives as long as its
@@ -46,6 +56,7 @@ impl Clone for Normalizer {
             source: self.source,
             settings: self.settings,
             identity: self.identity.clone(),
+            beginnings: self.beginnings,
             masker: self.masker.clone(),
             indexer: RefCell::default(),
             scopes: RefCell::default(),
@@ -79,9 +90,17 @@ impl Normalizer {
             &tenant.secret_names,
             tenant.secret_patterns.clone(),
         );
+        let identity = IdentityKey::derive(&tenant.mask_key);
+        let (uid, name) = (tenant.uid.as_bytes(), source.name().as_bytes());
         Ok(Self {
             source,
-            identity: IdentityKey::derive(&tenant.mask_key),
+            beginnings: Beginnings {
+                event: identity.begin("event", [uid, name]),
+                change: identity.begin("change", [uid, name]),
+                change_of_event: identity.begin("change of event", [uid]),
+                scope: identity.begin("scope", []),
+            },
+            identity,
             masker,
             settings: Box::leak(Box::new(Settings { topic, tenant })),
             indexer: RefCell::default(),
@@ -315,22 +334,19 @@ impl Normalizer {
                 .identity
                 .parts("event of content", [tenant, source.as_bytes(), &content]);
         } else {
-            let parts = [tenant, source.as_bytes()]
-                .into_iter()
-                .chain(uid.iter().map(|part| part.as_bytes()));
-            event.event_uid = self.identity.parts("event", parts);
+            let parts = uid.iter().map(|part| part.as_bytes());
+            event.event_uid = self.identity.after(&self.beginnings.event, parts);
         }
         event.change_uid = if change.iter().all(|part| part.is_empty()) {
             let (uid, content) = (
                 event.event_uid.0.to_le_bytes(),
                 event.content_hash.0.to_le_bytes(),
             );
-            self.identity.parts("change of event", [tenant, &uid, &content])
+            self.identity
+                .after(&self.beginnings.change_of_event, [&uid[..], &content])
         } else {
-            let parts = [tenant, source.as_bytes()]
-                .into_iter()
-                .chain(change.iter().map(|part| part.as_bytes()));
-            self.identity.parts("change", parts)
+            let parts = change.iter().map(|part| part.as_bytes());
+            self.identity.after(&self.beginnings.change, parts)
         };
 
         let kafka_time = context.record.kafka_time;
@@ -381,9 +397,8 @@ impl Normalizer {
     /// Environment, owner and scope tags by the tenant's patterns.
     fn place<'a>(&self, context: &mut Context<'a>, event: &mut ChangeEvent<'a>) {
         let scope = [event.account_uid, event.cluster, event.namespace, event.vcs_repo];
-        let key = self
-            .identity
-            .parts("scope", scope.iter().map(|part| part.as_bytes()));
+        let parts = scope.iter().map(|part| part.as_bytes());
+        let key = self.identity.after(&self.beginnings.scope, parts);
         let known = self.scopes.borrow().get(&key).copied();
         let rule = known.unwrap_or_else(|| {
             let rule = self.settings.tenant.environments.find(scope);

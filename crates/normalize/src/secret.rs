@@ -132,9 +132,10 @@ impl Masker {
                     }
                     has_subtree |= self.subtree_names.contains(name);
                 }
-                Piece::String(spelled, _) if !self.may_nest(spelled) => {}
-                Piece::String(_, value) => self.nested(arena, indexer, value, nesting, &mut edits),
-                Piece::Name(..) => {}
+                Piece::String(spelled, value) if self.may_nest(spelled) => {
+                    self.nested(arena, indexer, value, nesting, &mut edits);
+                }
+                _ => {}
             }
         }
         if has_subtree {

@@ -103,7 +103,7 @@ const SEPARATORS: usize = 4;
 /// A set of names. Nearly all names of an event are turned away by their ends and length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// In lower case and without separators, sorted by hash.
+    /// In lower case and without separators, with their hashes; those of one pair stand together.
     known: Vec<(u32, Vec<u8>)>,
     /// For each pair of first and last letter (modulo 32).
     pairs: Vec<Pair>,
@@ -116,6 +116,9 @@ struct Pair {
     lengths: u64,
     /// A bit for each second letter (modulo 32).
     seconds: u32,
+    /// Where they stand among all.
+    from: u16,
+    to: u16,
 }
 
 /// The bits of `_`, `-` and `.`, which may stand anywhere.
@@ -127,15 +130,17 @@ impl Names {
             .map(|name| (hash(name.as_bytes()), plain(name.as_bytes()).collect()))
             .collect();
         known.retain(|(_, name)| !name.is_empty() && name.len() <= LONGEST);
-        known.sort();
+        known.sort_by_key(|(hash, name)| (ends(name), *hash));
         known.dedup();
         let mut pairs = vec![Pair::default(); 32 * 32];
-        for (_, name) in &known {
-            if let (Some(first), Some(last)) = (name.first(), name.last())
-                && let Some(pair) = pairs.get_mut(pair(*first, *last))
-            {
+        for (at, (_, name)) in (0u16..).zip(&known) {
+            if let Some(pair) = pairs.get_mut(ends(name)) {
+                if pair.lengths == 0 {
+                    pair.from = at;
+                }
+                pair.to = at + 1;
                 pair.lengths |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
-                pair.seconds |= SEPARATOR_BITS | 1 << (name.get(1).unwrap_or(first) & 31);
+                pair.seconds |= SEPARATOR_BITS | 1 << (name.get(1).or(name.first()).unwrap_or(&0) & 31);
             }
         }
         Self { known, pairs }
@@ -144,30 +149,24 @@ impl Names {
     #[inline]
     pub(crate) fn contains(&self, name: &str) -> bool {
         let bytes = name.as_bytes();
-        let [first, second, .., last] = bytes else {
-            return self.has(bytes);
-        };
-        let Some(pair) = self.pairs.get(pair(*first, *last)) else {
+        let Some(pair) = self.pairs.get(ends(bytes)) else {
             return false;
         };
+        let second = bytes.get(1).or(bytes.first()).unwrap_or(&0);
         bytes.len() < 64
             && pair.lengths >> bytes.len() & 1 == 1
             && pair.seconds >> (second & 31) & 1 == 1
-            && self.has(bytes)
+            && self.has(pair, bytes)
     }
 
     #[cold]
-    fn has(&self, name: &[u8]) -> bool {
+    fn has(&self, pair: &Pair, name: &[u8]) -> bool {
         let hash = hash(name);
-        let first = self.known.partition_point(|(known, _)| *known < hash);
-        let alike = self
-            .known
-            .iter()
-            .skip(first)
-            .take_while(|(known, _)| *known == hash);
+        let alike = self.known.get(usize::from(pair.from)..usize::from(pair.to));
         alike
-            .into_iter()
-            .any(|(_, known)| plain(name).eq(known.iter().copied()))
+            .unwrap_or_default()
+            .iter()
+            .any(|(own, known)| *own == hash && plain(name).eq(known.iter().copied()))
     }
 }
 
@@ -180,8 +179,9 @@ fn hash(name: &[u8]) -> u32 {
 
 /// Upper and lower case agree in the low five bits.
 #[inline]
-const fn pair(first: u8, last: u8) -> usize {
-    ((first & 31) as usize) << 5 | (last & 31) as usize
+fn ends(name: &[u8]) -> usize {
+    let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
+    usize::from(first & 31) << 5 | usize::from(last & 31)
 }
 
 fn plain(name: &[u8]) -> impl Iterator<Item = u8> {

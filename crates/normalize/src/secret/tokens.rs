@@ -230,6 +230,10 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                 byte.is_ascii_graphic()
                     && !matches!(byte, b'/' | b'@' | b':' | b'"' | b'\\' | b'?' | b'#' | b'<')
             };
+            // Most addresses name nobody: no `@` before the path.
+            let rest = bytes.get(after..)?;
+            let host = rest.get(..memchr::memchr3(b'/', b'"', b'\\', rest).unwrap_or(rest.len()))?;
+            memchr::memchr(b'@', host)?;
             let user = run(bytes, after, in_part);
             if bytes.get(user) != Some(&b':') {
                 return None;
