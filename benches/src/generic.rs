@@ -28,7 +28,10 @@ fn text(value: &Value) -> String {
 /// # Errors
 /// Those of `serde_json`.
 pub fn cloudtrail(bytes: &[u8]) -> serde_json::Result<Columns> {
-    let record: Value = serde_json::from_slice(bytes)?;
+    Ok(columns(&serde_json::from_slice(bytes)?))
+}
+
+fn columns(record: &Value) -> Columns {
     let identity = &record["userIdentity"];
     let session = &identity["sessionContext"];
     let issuer = &session["sessionIssuer"];
@@ -90,9 +93,9 @@ pub fn cloudtrail(bytes: &[u8]) -> serde_json::Result<Columns> {
         ("event_type", text(&record["eventType"])),
     ];
     let event_time = changegate_types::TimeMicros::default().0 + text(&record["eventTime"]).len() as i64;
-    Ok(Columns {
+    Columns {
         texts,
         resource_uids,
         event_time,
-    })
+    }
 }

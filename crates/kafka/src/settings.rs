@@ -82,7 +82,7 @@ impl Settings {
     }
 
     /// A member of the group under a name of its own, so that a restart finds its partitions at once.
-    pub(crate) fn member(&self, instance_id: &str) -> ClientConfig {
+    pub fn member(&self, instance_id: &str) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", &self.group)

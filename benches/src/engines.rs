@@ -1,0 +1,264 @@
+//! Real engines and the program against them, for what is measured end to end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
+use changegate_kafka::{Sender, Settings};
+use changegate_telemetry::{Clock as _, SystemClock};
+
+/// One topic of a run.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// The source it carries.
+    pub source: String,
+}
+
+/// A broker, a server and a folder for what belongs to a run. All end with it.
+#[derive(Debug)]
+pub struct Engines {
+    clickhouse: ClickHouse,
+    kafka: Kafka,
+    folder: PathBuf,
+}
+
+impl Engines {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// What is missing on this machine, with what to do about it.
+    pub fn start() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("changegate-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let launcher = vec![program()?.into(), "engine".into()];
+        let clickhouse = ClickHouse::start(&ClickHouseOptions {
+            launcher: launcher.clone(),
+            ..ClickHouseOptions::default()
+        })?;
+        let kafka = Kafka::start(&KafkaOptions {
+            launcher,
+            ..KafkaOptions::default()
+        })?;
+        Ok(Self {
+            clickhouse,
+            kafka,
+            folder,
+        })
+    }
+
+    /// The folder of this run.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Kafka as the program's consumer and producer see it. Valgrind slows a member down fifty times.
+    pub fn kafka(&self) -> Settings {
+        Settings {
+            bootstrap: self.kafka.bootstrap(),
+            group: "bench".to_owned(),
+            session_timeout: Duration::from_secs(300),
+            max_poll_interval: Duration::from_secs(1_800),
+            record_bytes_max: 2 << 20,
+            properties: Vec::new(),
+        }
+    }
+
+    /// Writes a configuration for these topics, and prepares database and topics.
+    ///
+    /// # Errors
+    /// Where the program says so.
+    pub fn prepare(&self, name: &str, topics: &[Topic], more: &str) -> anyhow::Result<PathBuf> {
+        let admin = self.clickhouse.admin();
+        let mut text = format!(
+            r#"[tenant]
+mask_key = "0123456789abcdef0123456789abcdef"
+[kafka]
+bootstrap = "{}"
+group = "{name}"
+session_timeout = "5m"
+max_poll_interval = "30m"
+[clickhouse]
+url = "{}"
+database = "{name}"
+user = "{}"
+password = "{}"
+send_timeout = "5m"
+query_timeout = "10m"
+[http]
+listen = ""
+[state]
+dir = "{}"
+# By the clock, which runs fifty times too fast under valgrind.
+snapshot_interval = "12h"
+{more}
+"#,
+            self.kafka.bootstrap(),
+            self.clickhouse.url(),
+            admin.user,
+            admin.password,
+            self.folder.join(name).display()
+        );
+        for topic in topics {
+            text += &format!(
+                "[[topics]]\nname = \"{}\"\nsource = \"{}\"\npartitions = 4\n",
+                topic.name, topic.source
+            );
+        }
+        let file = self.folder.join(format!("{name}.toml"));
+        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        for command in ["migrate", "topics"] {
+            let output = changegate(&file)?.arg(command).output()?;
+            ensure!(
+                output.status.success(),
+                "changegate {command}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(file)
+    }
+
+    /// Something to send records with.
+    ///
+    /// # Errors
+    /// Those of the client library.
+    pub fn sender(&self) -> anyhow::Result<Sender> {
+        Ok(Sender::new(&self.kafka())?)
+    }
+
+    /// Records whose rows are in the ledger.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn written(&self, database: &str) -> anyhow::Result<u64> {
+        let answer = self.clickhouse.query(
+            self.clickhouse.admin(),
+            &format!("SELECT count() FROM {database}.raw_records"),
+        )?;
+        answer
+            .trim()
+            .parse()
+            .with_context(|| format!("a count: {answer}"))
+    }
+
+    /// Runs the program's stream until it has written this many records; it runs on.
+    ///
+    /// # Errors
+    /// A program that ends before, or writes nothing for ten minutes, with the end of its log.
+    pub fn run(&self, mut serve: Command, database: &str, records: u64) -> anyhow::Result<Child> {
+        let log = self.folder.join(format!("{database}.log"));
+        let file = std::fs::File::create(&log)?;
+        let mut running = serve
+            .arg("serve")
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("starting {serve:?}"))?;
+        let done = self.wait_for(database, records, &mut running);
+        if let Err(error) = done {
+            running.kill().and_then(|()| running.wait())?;
+            let said = std::fs::read_to_string(&log)?;
+            let lines: Vec<&str> = said.lines().collect();
+            let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+            bail!("{error:#}; it said\n{}", end.join("\n"));
+        }
+        Ok(running)
+    }
+
+    fn wait_for(&self, database: &str, records: u64, running: &mut Child) -> anyhow::Result<()> {
+        let mut last = (0, Instant::now());
+        loop {
+            let written = self.written(database)?;
+            if written >= records {
+                return Ok(());
+            }
+            if written > last.0 {
+                last = (written, Instant::now());
+            }
+            if let Some(status) = running.try_wait()? {
+                bail!("the program ended with {status} at {written} of {records} records");
+            }
+            if last.1.elapsed() > Duration::from_secs(600) {
+                bail!("the program stands still at {written} of {records} records");
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            eprintln!("{} stays: {error}", self.folder.display());
+        }
+    }
+}
+
+/// The program of this build.
+fn program() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let program = std::env::var_os("CHANGEGATE_PROGRAM")
+        .map_or_else(|| own.with_file_name("changegate"), PathBuf::from);
+    ensure!(
+        program.is_file(),
+        "{} is missing: cargo build --release -p changegate",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// The program with this configuration, away from any other; models lie beside the sources.
+///
+/// # Errors
+/// Where it was not built.
+pub fn changegate(config: &Path) -> anyhow::Result<Command> {
+    run_by(Command::new(program()?), config)
+}
+
+/// The same, its instructions counted into `counts`.
+///
+/// # Errors
+/// Where it was not built.
+pub fn counted(config: &Path, counts: &Path) -> anyhow::Result<Command> {
+    let mut command = callgrind(counts);
+    command.arg(program()?);
+    run_by(command, config)
+}
+
+fn run_by(mut command: Command, config: &Path) -> anyhow::Result<Command> {
+    command.arg("--config").arg(config);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Valgrind, counting instructions into a file.
+pub fn callgrind(counts: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    let mut out = std::ffi::OsString::from("--callgrind-out-file=");
+    out.push(counts);
+    command.args(["--quiet", "--tool=callgrind"]).arg(out);
+    command
+}
+
+/// Asks a process to end, and waits.
+///
+/// # Errors
+/// Where it cannot be asked.
+pub fn stop(mut running: Child) -> anyhow::Result<()> {
+    let asked = Command::new("kill")
+        .arg("-TERM")
+        .arg(running.id().to_string())
+        .status()?;
+    ensure!(asked.success(), "kill: {asked}");
+    running.wait()?;
+    Ok(())
+}
+
+/// Now, in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    SystemClock.now().millis()
+}
