@@ -1,5 +1,8 @@
 //! A made-up organisation through real engines, from Kafka to the ten riskiest changes.
 
+mod report;
+mod samples;
+
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,7 @@ use changegate_normalize::source_names;
 use changegate_simulator::{Config, Simulation};
 use changegate_telemetry::{Health, LogSettings, LogTarget, Metrics, Tasks};
 
+use self::report::Report;
 use super::Answer;
 use super::train::organisation_rules;
 use crate::local::Local;
@@ -62,6 +66,8 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         &crate::operations::who(),
     ))?;
     println!("migrations: {}", report.applied.join(", "));
+    let sample_files = samples::files()?;
+    samples::add_topics(settings, &sample_files);
     let created =
         runtime.block_on(Admin::new(&stream::kafka(settings))?.create(&stream::topics(settings)))?;
     println!("topics: {}", created.len());
@@ -88,7 +94,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         let Some(topic) = settings
             .topics
             .iter()
-            .find(|topic| topic.source == emitted.source)
+            .find(|topic| topic.tenant != samples::TENANT && topic.source == emitted.source)
         else {
             return Ok(());
         };
@@ -113,13 +119,17 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         }
         Ok(())
     })?;
+    let samples = samples::send(settings, &sample_files, &mut sender)?;
     sender.finish(Duration::from_secs(60))?;
     println!(
-        "made up: {} events in {} records, {} incidents; sent {sent} records",
+        "sent: {sent} records with {} made-up events of 30 days, {} incidents among them",
         summary.events,
-        summary.records,
         incidents.len()
     );
+    if samples > 0 {
+        println!("sent: {samples} sample records from {}", samples::FOLDER);
+    }
+    sent += samples;
 
     let model = setup::model(settings, None)?;
     let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
@@ -158,32 +168,14 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     );
 
     let reader = stream::clickhouse(settings, &settings.clickhouse.reader)?;
-    let mut out = std::io::stdout();
-    let db = &settings.clickhouse.database;
-    let mut ask = |title: &str, sql: String| -> anyhow::Result<()> {
-        println!("\n{title}");
-        runtime.block_on(reader.copy(&sql, "PrettyCompactMonoBlock", &mut out))?;
-        Ok(())
+    let report = Report {
+        runtime: &runtime,
+        reader: &reader,
+        database: &settings.clickhouse.database,
+        incidents: &incidents,
+        truth: &truth,
     };
-    ask(
-        "Read = written + skipped + dead-lettered",
-        format!(
-            "SELECT sum(read) AS read, sum(written) AS written, sum(skipped) AS skipped, sum(dead_lettered) AS dead_lettered, sum(missing) AS missing FROM {db}.v_conservation"
-        ),
-    )?;
-    ask(
-        "The ten riskiest changes",
-        format!(
-            "SELECT round(risk, 1) AS points, environment, actor_name, api_operation, arrayStringConcat(resource_names, ', ') AS resources, arrayStringConcat(reasons.text, '; ') AS why FROM {db}.v_changes WHERE is_change ORDER BY risk DESC, score_raw DESC LIMIT 10"
-        ),
-    )?;
-    ask(
-        "What asks for approval",
-        format!(
-            "SELECT countIf(is_change) AS changes, countIf(approval IN ('asked', 'grouped')) AS asks, round(100 * asks / changes, 2) AS percent, countIf(approval = 'learning') AS in_learning_phase FROM {db}.v_changes"
-        ),
-    )?;
-    incidents_found(&runtime, &reader, db, &incidents, &truth)?;
+    report.print()?;
     println!(
         "\nThe whole demo took {:.0} s. Go on with:",
         started.elapsed().as_secs_f32()
@@ -195,38 +187,6 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     println!("  changegate up                                  the same engines and stream, until Ctrl-C");
     drop(engines);
     Ok(true)
-}
-
-fn incidents_found(
-    runtime: &tokio::runtime::Runtime,
-    reader: &changegate_clickhouse::LedgerClient,
-    db: &str,
-    incidents: &std::collections::BTreeMap<u32, &'static str>,
-    truth: &[(String, u32)],
-) -> anyhow::Result<()> {
-    let mut answer = Vec::new();
-    let sql = format!("SELECT native_uid FROM {db}.v_changes WHERE approval IN ('asked', 'grouped')");
-    runtime.block_on(reader.copy(&sql, "TSVRaw", &mut answer))?;
-    let asked: std::collections::HashSet<String> = String::from_utf8_lossy(&answer)
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let found: std::collections::BTreeSet<u32> = truth
-        .iter()
-        .filter(|(id, _)| asked.contains(id))
-        .map(|(_, story)| *story)
-        .collect();
-    let mut kinds = std::collections::BTreeMap::new();
-    for (story, kind) in incidents {
-        let counts: &mut (u32, u32) = kinds.entry(*kind).or_default();
-        counts.1 += 1;
-        counts.0 += u32::from(found.contains(story));
-    }
-    println!("\nIncidents among them: {} of {}", found.len(), incidents.len());
-    for (kind, (found, all)) in kinds {
-        println!("  {kind:30} {found} of {all}");
-    }
-    Ok(())
 }
 
 fn resident_mib() -> u64 {
