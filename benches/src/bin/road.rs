@@ -42,7 +42,7 @@ fn instructions(records: u64) -> anyhow::Result<()> {
             source: "aws.cloudtrail".to_owned(),
         };
         let more = format!(
-            "[batch]\nrows = {records}\nwait = \"10m\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n"
+            "[batch]\nrows = {records}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n"
         );
         let config = engines.prepare(&name, std::slice::from_ref(&topic), &more)?;
         let mut sender = engines.sender()?;
