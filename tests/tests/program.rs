@@ -12,7 +12,9 @@ fn row_below(text: &str, title: &str) -> Vec<f64> {
         .lines()
         .find(|line| line.starts_with("1."))
         .unwrap_or_else(|| panic!("a row below {title} in {text}"));
+    // Before the first line stands the number of the row.
     row.split('│')
+        .skip(1)
         .filter_map(|cell| cell.trim().parse().ok())
         .collect()
 }
