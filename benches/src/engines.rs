@@ -81,6 +81,8 @@ bootstrap = "{}"
 group = "{name}"
 session_timeout = "5m"
 max_poll_interval = "30m"
+# What is made up reaches back a month; the broker would delete what is older than its topic keeps.
+retention = "3650d"
 [clickhouse]
 url = "{}"
 database = "{name}"
