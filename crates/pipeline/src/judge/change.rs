@@ -1,0 +1,230 @@
+//! A new row of `changes`: its decision, what it asks, and the request that goes out for it.
+
+use std::sync::PoisonError;
+
+use changegate_approval::{Ask, Candidate, StoredChange};
+use changegate_policy::decide;
+use changegate_types::{ChangeEvent, DecidedChange, Decision, Mark, Marks, Position, RawRecord, Score};
+
+use super::settle::{Found, superseded};
+use super::{BlockStats, Judge, Normalize, Scorer};
+use crate::batch::{Asked, Batch, NONE};
+use crate::clock::Now;
+use crate::ledger::{Operation, Table};
+use crate::outgoing::{Kind, Outgoing, header};
+use crate::recent::Place;
+use crate::rows::{ChangeRow, Encoder, RecordContext};
+
+/// What a row is made of, beside its record.
+pub(super) struct NewRow<'r> {
+    /// Index of the topic.
+    pub(super) topic: usize,
+    pub(super) event: &'r ChangeEvent<'r>,
+    pub(super) copy_of: Option<&'r Place>,
+    pub(super) conflict: bool,
+    pub(super) score: Option<&'r Score<'r>>,
+    pub(super) child: u32,
+    /// Of the record, within its portion.
+    pub(super) record_index: u32,
+    pub(super) portion: usize,
+}
+
+impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
+    /// The row of a change, that of a copy in `superseded` with it, and its request.
+    pub(super) fn new_row(
+        &self,
+        context: &RecordContext<'_>,
+        found: &Found<'_, '_>,
+        row: &NewRow<'_>,
+        batch: &mut Batch,
+        stats: &mut BlockStats,
+    ) {
+        let (now, stored) = (found.now, found.judged.normalized.stored);
+        let event = row.event;
+        let redelivery = row.copy_of.is_some();
+        let mut marks = Marks::default();
+        if found.record.time_cut {
+            marks.set(Mark::KafkaTimeCut);
+        }
+        if redelivery {
+            marks.set(Mark::Redelivery);
+        }
+        let (decision, rule) = self.decision(event, row, redelivery);
+        let rules: &[&str] = rule.as_slice();
+        let decided = DecidedChange {
+            event,
+            score: row.score.copied(),
+            decision,
+            rules,
+            decision_time: now.wall,
+        };
+        let ask = self.ask(context, &decided, redelivery, &mut marks, batch, now);
+        let mut own = *context;
+        let mut child_bytes: &[u8] = &[];
+        if let Some(replay) = found.replay {
+            own.position = Position {
+                topic: &replay.place.topic,
+                incarnation: replay.place.incarnation,
+                partition: replay.place.partition,
+                offset: replay.place.offset,
+            };
+            // The original position keeps other bytes: the row carries its own.
+            let start = event.raw_start as usize;
+            let slice = stored
+                .get(start..start.saturating_add(event.raw_len as usize))
+                .unwrap_or(stored);
+            child_bytes = if event.child_bytes.is_empty() {
+                slice
+            } else {
+                event.child_bytes
+            };
+        }
+        let change = ChangeRow {
+            record: &own,
+            child: row.child,
+            uid_conflict: row.conflict,
+            marks,
+            decided: &decided,
+            ask,
+            child_bytes,
+            versions: &self.rules.versions,
+        };
+        let portion = &mut batch.portions_mut()[row.portion];
+        let rows = portion.rows_mut(Table::Changes);
+        rows.push(row.record_index, row.child as i32, NONE, |out| {
+            self.encoder.change(&change, out)
+        });
+        let copy = rows.marks.len() as u32 - 1;
+        if let Some(of) = row.copy_of {
+            let superseded = superseded(&own, row.child, own.stamp, of, now);
+            let rows = portion.rows_mut(Table::Superseded);
+            rows.push(row.record_index, row.child as i32, copy, |out| {
+                self.encoder.superseded(&superseded, out)
+            });
+        }
+        if ask.sends() {
+            let stored = StoredChange::new(
+                own.position,
+                row.child,
+                own.kafka_time,
+                own.ingest_time,
+                &decided,
+                marks,
+                row.conflict,
+                ask,
+                &self.rules.versions,
+            );
+            let record = batch.portions()[row.portion].records[row.record_index as usize];
+            batch.asked.push(Asked {
+                change_uid: event.change_uid,
+                part: record.part,
+                offset: record.offset,
+                child: row.child,
+                message: batch.outgoing.len() as u32,
+            });
+            batch.outgoing.extend(self.request(&stored, &found.record.raw));
+        }
+        let of_topic = stats.topic(row.topic);
+        of_topic.redeliveries += u32::from(redelivery);
+        of_topic.conflicts += u32::from(row.conflict);
+        of_topic.unknown_environments += u32::from(event.marks.has(Mark::UnknownEnvironment));
+        for mark in event.marks.union(marks).iter() {
+            stats.marks[mark as usize] += 1;
+        }
+        stats.unscored += u32::from(event.is_change && !redelivery && row.score.is_none());
+        stats.asks[Ask::ALL.iter().position(|each| *each == ask).unwrap_or(0)] += 1;
+        stats.decisions[decision as usize] += 1;
+    }
+
+    fn decision(
+        &self,
+        event: &ChangeEvent<'_>,
+        row: &NewRow<'_>,
+        redelivery: bool,
+    ) -> (Decision, Option<&str>) {
+        if redelivery {
+            // The decision stands in the row of the original.
+            return (Decision::Allow, Some("redelivery"));
+        }
+        if !event.is_change {
+            return (Decision::Allow, Some("not_a_change"));
+        }
+        let risk = row.score.map(|score| score.risk);
+        let thresholds = &self.rules.thresholds;
+        (decide(risk, Decision::Allow, thresholds), thresholds.rule(risk))
+    }
+
+    fn ask(
+        &self,
+        context: &RecordContext<'_>,
+        decided: &DecidedChange<'_>,
+        redelivery: bool,
+        marks: &mut Marks,
+        batch: &mut Batch,
+        now: Now,
+    ) -> Ask {
+        let event = decided.event;
+        let candidate = Candidate {
+            tenant_uid: event.tenant_uid,
+            change_uid: event.change_uid,
+            decision: decided.decision,
+            is_change: event.is_change,
+            redelivery,
+            learning: decided.score.as_ref().is_some_and(|score| score.learning),
+            event_time: event.event_time,
+            ingest_time: context.ingest_time,
+            decision_time: decided.decision_time,
+        };
+        let mut asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        if asker.is_backfill(event.event_time, context.ingest_time) {
+            marks.set(Mark::Backfill);
+        }
+        let answer = asker.ask(&candidate);
+        if answer.budget_just_used {
+            tracing::warn!(
+                tenant = event.tenant_uid,
+                "approval budget of this hour is used up: requests are grouped"
+            );
+            batch.operations.push(Operation {
+                time: now.wall,
+                kind: "approval_budget".into(),
+                why: "more changes ask for approval in this hour than the budget allows: they are grouped"
+                    .into(),
+                partition: -1,
+                details: vec![("tenant".into(), event.tenant_uid.to_owned())],
+                ..Operation::default()
+            });
+        }
+        answer.ask
+    }
+
+    /// The request of a row. The trace of the record goes on in it: of the record and not of this run, so that a
+    /// repeat has the same header.
+    pub(super) fn request(&self, row: &StoredChange, record: &RawRecord<'_>) -> Option<Outgoing> {
+        let request = row.request()?;
+        let own = request.headers.into_iter();
+        let trace = record
+            .header(header::TRACEPARENT)
+            .filter(|text| is_traceparent(text));
+        let trace = trace.map(|text| (header::TRACEPARENT.to_owned(), text.as_bytes().to_vec()));
+        Some(Outgoing {
+            kind: Kind::Request,
+            topic: self.rules.approval_topic.clone(),
+            key: Some(request.request_id.to_string().into_bytes()),
+            headers: own
+                .map(|(name, value)| (name, value.into_bytes()))
+                .chain(trace)
+                .collect(),
+            value: Some(request.body),
+        })
+    }
+}
+
+/// The header is foreign text: only what has the shape of a trace context is passed on.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            2 | 35 | 52 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}

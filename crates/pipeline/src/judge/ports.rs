@@ -1,0 +1,78 @@
+//! What the judge needs of others: someone who reads records, and someone who scores changes.
+
+use bumpalo::Bump;
+use changegate_normalize::NormalizedRecord;
+use changegate_types::{ChangeEvent, RawRecord, Score, TimeMicros};
+
+/// Makes changes of records.
+pub trait Normalize {
+    /// What the record came to. Never fails: what cannot be read is a child that is rejected.
+    fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a>;
+
+    /// The headers to keep, secrets masked. The default blanks the values of names that carry secrets by nature.
+    fn headers<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> &'a [(&'a str, &'a [u8])] {
+        if !record.headers.iter().any(|(name, _)| carries_secret(name)) {
+            return record.headers;
+        }
+        let masked = |(name, value): &(&'a str, &'a [u8])| {
+            (
+                *name,
+                if carries_secret(name) {
+                    b"masked".as_slice()
+                } else {
+                    *value
+                },
+            )
+        };
+        arena.alloc_slice_fill_iter(record.headers.iter().map(masked))
+    }
+}
+
+fn carries_secret(name: &str) -> bool {
+    const PARTS: [&str; 6] = [
+        "authorization",
+        "cookie",
+        "token",
+        "secret",
+        "password",
+        "signature",
+    ];
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Scores changes and learns from them, in the order given.
+pub trait Scorer {
+    /// Scores each event by what was learned before it, then learns from it. One answer per event; `None`: it could
+    /// not be scored. The time is Kafka's, which drives the state's clock.
+    fn score<'a>(
+        &mut self,
+        arena: &'a Bump,
+        events: &[(&'a ChangeEvent<'a>, TimeMicros)],
+        out: &mut Vec<Option<Score<'a>>>,
+    );
+
+    /// Learns only.
+    fn learn(&mut self, arena: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]);
+
+    /// How far the state that was loaded had read the partition: it knows everything below this offset.
+    /// `None`: it knows nothing of the partition.
+    fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64>;
+
+    /// Tells how far the partition was handed to this scorer. `durable`: all of it is committed, so that a snapshot may
+    /// hold it. A worker tells it when it stands still and when it lets go of a partition.
+    fn read_to(&mut self, _place: ReadTo<'_>, _durable: bool) {}
+}
+
+/// How far a partition was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadTo<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Incarnation.
+    pub incarnation: u32,
+    /// Partition.
+    pub partition: i32,
+    /// The next offset.
+    pub next: i64,
+}
