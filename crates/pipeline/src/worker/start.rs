@@ -1,0 +1,180 @@
+//! Starting on partitions: the ledger says where each begins and what of it exists.
+
+use std::time::Duration;
+
+use super::{Group, Worker};
+use crate::clock::Now;
+use crate::error::Error;
+use crate::judge::{OtherLife, Scorer};
+use crate::known::Known;
+use crate::ledger::Ledger;
+use crate::log::{Log, TopicPartition};
+use crate::observe::{Observer, Side, Trouble};
+use crate::part::Part;
+use crate::ports::Ports;
+use crate::recover::{self, Plan, RecoverRules};
+
+impl<P: Ports> Worker<P> {
+    pub(super) fn start_if_due(&mut self, now: Now) -> Result<(), Error> {
+        let Group::Starting {
+            partitions,
+            not_before,
+            backoff,
+            new_life,
+        } = &mut self.group
+        else {
+            return Ok(());
+        };
+        if now.up < *not_before {
+            return Ok(());
+        }
+        let (partitions, new_life) = (partitions.clone(), new_life.clone());
+        let (next_backoff, wait) = ((*backoff * 2).min(self.settings.write.backoff_max), *backoff);
+        match self.start(&partitions, new_life.as_ref(), now) {
+            Ok(()) => {
+                self.note_trouble(Side::Log, None);
+                self.note_trouble(Side::Ledger, None);
+                self.group = Group::Running;
+                Ok(())
+            }
+            Err(error) if error.is_passing() => {
+                let (side, trouble) = match &error {
+                    recover::RecoverError::Ledger(error) => (Side::Ledger, error.into()),
+                    error => (Side::Log, Trouble::no_answer(error.to_string())),
+                };
+                self.note_trouble(side, Some(trouble));
+                self.group = Group::Starting {
+                    partitions,
+                    not_before: now.up + wait,
+                    backoff: next_backoff,
+                    new_life,
+                };
+                Ok(())
+            }
+            Err(error) => Err(Error::Recover(error)),
+        }
+    }
+
+    /// Recovery: the ledger decides where each partition starts and what of it exists.
+    fn start(
+        &mut self,
+        partitions: &[TopicPartition],
+        new_life: Option<&(TopicPartition, u32)>,
+        now: Now,
+    ) -> Result<(), recover::RecoverError> {
+        let committed = self.log.committed(partitions)?;
+        let ids = &self.ids;
+        recover::kill_dead(&*self.ledger, &committed, |batch| !ids.has_tag(batch))?;
+        let mut plans = Vec::with_capacity(partitions.len());
+        let mut operations = Vec::new();
+        for (partition, committed) in partitions.iter().zip(&committed) {
+            let rules = RecoverRules {
+                // A batch is closed by the block that fills it.
+                batch_records_max: self.settings.batch.rows_max + self.settings.block_max,
+                ..self.settings.recover
+            };
+            let mut plan = recover::plan(
+                &self.log,
+                &*self.ledger,
+                partition,
+                committed.as_ref(),
+                rules,
+                now.wall,
+            )?;
+            let asked = new_life.filter(|(other, life)| other == partition && plan.incarnation < *life);
+            if let Some((_, incarnation)) = asked {
+                let low = self.log.watermarks(partition)?.from;
+                let why = "a position read later holds another record than the ledger says";
+                plan = recover::new_life(partition, *incarnation, low, plan.batch_floor, why, now.wall);
+            }
+            operations.append(&mut plan.operations);
+            plans.push(plan);
+        }
+        let mut parts = Vec::with_capacity(partitions.len());
+        for (partition, plan) in partitions.iter().zip(&plans) {
+            parts.push(self.part(partition, plan)?);
+        }
+        if !operations.is_empty() {
+            operations
+                .iter_mut()
+                .for_each(|operation| operation.who.clone_from(&self.settings.who));
+            self.ledger.operations(&operations)?;
+            self.observer.noted(&operations);
+        }
+        plans.iter().for_each(|plan| self.ids.raise(plan.batch_floor));
+        let starts: Vec<_> = parts
+            .iter()
+            .map(|part| (part.partition.clone(), part.next))
+            .collect();
+        self.log.assign(&starts)?;
+        self.index = (0..)
+            .zip(&parts)
+            .map(|(index, part)| ((part.topic, part.partition.partition), index))
+            .collect();
+        self.parts = parts;
+        self.abandoned = false;
+        self.paused = false;
+        self.observer.assigned(&starts);
+        Ok(())
+    }
+
+    fn part(&self, partition: &TopicPartition, plan: &Plan) -> Result<Part, recover::RecoverError> {
+        let topics = &self.judge.topics;
+        let topic = topics.iter().position(|topic| topic.name == partition.topic);
+        let topic = topic.expect("the group gives partitions of subscribed topics only");
+        let mut known = Known::new(plan.start, plan.until);
+        if plan.until > plan.start {
+            known.load(
+                &*self.ledger,
+                &partition.topic,
+                plan.incarnation,
+                partition.partition,
+                plan.start,
+            )?;
+        }
+        let learned = self
+            .judge
+            .scorer
+            .learned_to(&partition.topic, plan.incarnation, partition.partition);
+        let low = self.log.watermarks(partition)?.from;
+        let learned = learned.unwrap_or_else(|| plan.start.saturating_sub(self.settings.learn_back));
+        let next = learned.clamp(low.min(plan.start), plan.start);
+        if next < plan.start {
+            tracing::info!(
+                topic = partition.topic,
+                partition = partition.partition,
+                from = next,
+                to = plan.start,
+                "reading again what the scorer does not know"
+            );
+            self.remember_requests(partition, plan, next)?;
+        }
+        Ok(Part {
+            partition: partition.clone(),
+            topic,
+            recent_topic: self.judge.recent.topic(&partition.topic),
+            incarnation: plan.incarnation,
+            next,
+            learn_below: plan.start,
+            known,
+            last_time: changegate_types::TimeMicros(0),
+            stalled: None,
+            unsettled: plan.until > plan.start,
+        })
+    }
+
+    /// A record differs from the ledger's: both batches are spoilt; the partition starts a new life.
+    pub(super) fn restart(&mut self, life: OtherLife) -> Result<(), Error> {
+        let part = &self.parts[life.part as usize];
+        let new_life = Some((part.partition.clone(), part.incarnation + 1));
+        let partitions = self.parts.iter().map(|part| part.partition.clone()).collect();
+        self.abandon();
+        self.group = Group::Starting {
+            partitions,
+            not_before: Duration::ZERO,
+            backoff: self.settings.write.backoff_min,
+            new_life,
+        };
+        Ok(())
+    }
+}
