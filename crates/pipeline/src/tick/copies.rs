@@ -1,0 +1,56 @@
+//! Copies among the rows that existed at the start, looked for once they are behind.
+
+use super::{BACKOFF, Phase};
+use crate::clock::Clock;
+use crate::desk::{self, Answer, Ask, Desk};
+use crate::error::Error;
+use crate::observe::{Observer, Side};
+use crate::ports::Ports;
+use crate::worker::Worker;
+
+impl<P: Ports> Worker<P> {
+    /// Past the window of rows that existed at the start, copies among them are looked for.
+    pub(super) fn settle_copies(&mut self) {
+        let due = self
+            .parts
+            .iter_mut()
+            .zip(0..)
+            .find(|(part, _)| part.unsettled && !part.known.reaches(part.next));
+        let Some((part, index)) = due else { return };
+        part.unsettled = false;
+        let (from, to) = part.known.span();
+        self.desk.submit(Ask::Settle(desk::Place {
+            topic: part.partition.topic.clone(),
+            incarnation: part.incarnation,
+            partition: part.partition.partition,
+            from,
+            to,
+        }));
+        self.tick.phase = Phase::Settle(index);
+    }
+
+    pub(super) fn settled(&mut self) -> Result<(), Error> {
+        let Phase::Settle(index) = self.tick.phase else {
+            return Ok(());
+        };
+        let Some(answer) = self.desk.answer() else {
+            return Ok(());
+        };
+        self.tick.phase = Phase::Idle;
+        match answer {
+            Answer::Settled(Ok(copies)) => {
+                self.note_trouble(Side::Ledger, None);
+                self.observer.copies(copies);
+            }
+            Answer::Settled(Err(error)) => {
+                self.tick.not_before = self.clock.now().up + BACKOFF;
+                self.note_trouble(Side::Ledger, Some((&error).into()));
+                if let Some(part) = self.parts.get_mut(index as usize) {
+                    part.unsettled = true;
+                }
+            }
+            _ => unreachable!("copies were asked for"),
+        }
+        Ok(())
+    }
+}
