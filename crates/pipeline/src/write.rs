@@ -1,12 +1,14 @@
+mod piece;
+mod places;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
-use changegate_types::Digest;
-use sha2::{Digest as _, Sha256};
-
-use crate::batch::{Batch, NONE, Portion};
-use crate::desk::{Answer, Ask, InsertAsk, Place};
-use crate::ledger::{BatchId, Class, Error, QueryId, Table};
+use self::piece::{Piece, RowSet, exclude, insert};
+use self::places::{Key, places, stands_elsewhere};
+use crate::batch::Batch;
+use crate::desk::{Answer, Ask};
+use crate::ledger::{BatchId, Class, Error, Table};
 use crate::part::Part;
 
 /// How a batch is written.
@@ -101,59 +103,12 @@ pub struct WriteJob {
     pub stats: WriteStats,
 }
 
-#[derive(Clone, Debug)]
-struct Piece {
-    portion: usize,
-    table: Table,
-    rows: RowSet,
-    part: u32,
-    attempt: u8,
-    salt: u8,
-    send: u32,
-    /// Sends since the last kill.
-    round: u32,
-    /// An answer was lost: the acknowledgement of a later send proves nothing.
-    doubtful: bool,
-    /// The last send was acknowledged.
-    acknowledged: bool,
-}
-
-#[derive(Clone, Debug)]
-enum RowSet {
-    Range(usize, usize),
-    List(Vec<usize>),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Insert,
     Kill,
     ReadBack,
     Asked,
-}
-
-impl RowSet {
-    fn len(&self) -> usize {
-        match self {
-            Self::Range(from, to) => to - from,
-            Self::List(rows) => rows.len(),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        let (range, list) = match self {
-            Self::Range(from, to) => (*from..*to, [].as_slice()),
-            Self::List(rows) => (0..0, rows.as_slice()),
-        };
-        range.chain(list.iter().copied())
-    }
-
-    fn split(&self, at: usize) -> (Self, Self) {
-        match self {
-            Self::Range(from, to) => (Self::Range(*from, from + at), Self::Range(from + at, *to)),
-            Self::List(rows) => (Self::List(rows[..at].to_vec()), Self::List(rows[at..].to_vec())),
-        }
-    }
 }
 
 impl WriteJob {
@@ -443,202 +398,4 @@ impl WriteJob {
     fn halt(&mut self, reason: String) {
         self.halted = Some(reason);
     }
-}
-
-impl Piece {
-    fn new(portion: usize, table: Table, rows: RowSet, part: u32) -> Self {
-        Self {
-            portion,
-            table,
-            rows,
-            part,
-            attempt: 1,
-            salt: 0,
-            send: 0,
-            round: 0,
-            doubtful: false,
-            acknowledged: false,
-        }
-    }
-}
-
-/// A record with a refused child has no completion row before the child is dead-lettered.
-fn exclude(piece: &mut Piece, excluded: &HashSet<(usize, u32)>, portion: &Portion) {
-    if piece.table != Table::RawRecords || excluded.is_empty() || piece.send > 0 {
-        return;
-    }
-    let marks = &portion.rows(piece.table).marks;
-    let kept: Vec<usize> = piece
-        .rows
-        .iter()
-        .filter(|row| !excluded.contains(&(piece.portion, marks[*row].record)))
-        .collect();
-    if kept.len() < piece.rows.len() {
-        piece.rows = RowSet::List(kept);
-    }
-}
-
-fn insert(
-    batch: BatchId,
-    piece: &Piece,
-    portion: &mut Portion,
-    parts: &[Part],
-    deadline: Duration,
-) -> InsertAsk {
-    if piece.table == Table::Superseded {
-        // A copy is named by its stamp, which a second attempt has changed.
-        let stamps: Vec<(usize, u8)> = {
-            let changes = portion.rows(Table::Changes);
-            let rows = portion.rows(Table::Superseded);
-            let copies = rows.marks.iter().filter(|mark| mark.copy != NONE);
-            copies
-                .map(|mark| {
-                    (
-                        mark.attempt_at,
-                        changes.bytes[changes.marks[mark.copy as usize].attempt_at],
-                    )
-                })
-                .collect()
-        };
-        let rows = portion.rows_mut(Table::Superseded);
-        stamps
-            .into_iter()
-            .for_each(|(at, attempt)| rows.bytes[at] = attempt);
-    }
-    let token = token(piece, portion, parts);
-    let month = portion.month;
-    let rows = portion.rows_mut(piece.table);
-    let (bytes, range) = match &piece.rows {
-        RowSet::Range(from, to) => {
-            let range = rows.start(*from)..rows.start(*to);
-            (std::mem::take(&mut rows.bytes), range)
-        }
-        RowSet::List(list) => {
-            let mut bytes = Vec::new();
-            for row in list {
-                bytes.extend_from_slice(&rows.bytes[rows.start(*row)..rows.marks[*row].end]);
-            }
-            let range = 0..bytes.len();
-            (bytes, range)
-        }
-    };
-    InsertAsk {
-        table: piece.table,
-        query_id: QueryId {
-            batch,
-            table: piece.table,
-            part: piece.part,
-            attempt: piece.attempt,
-            send: piece.send,
-        },
-        token,
-        month,
-        bytes,
-        range,
-        count: piece.rows.len() as u32,
-        deadline,
-    }
-}
-
-/// Over table, positions and raw hashes: whoever writes the same rows again has the same token, whatever they score.
-///
-/// The rows are folded by multiplication into two lanes and only the lanes go through SHA-256, because hashing 50 bytes
-/// a row would cost more than encoding it. Offsets rise within a partition, so two sets of rows differ in what is
-/// folded, and raw hashes are SHA-256 already.
-fn token(piece: &Piece, portion: &Portion, parts: &[Part]) -> Digest {
-    let marks = &portion.rows(piece.table).marks;
-    let (mut a, mut b) = (0x243f_6a88_85a3_08d3_u64, 0x1319_8a2e_0370_7344_u64);
-    let mut hasher = Sha256::new();
-    let mut last_part = None;
-    for row in piece.rows.iter() {
-        let mark = marks[row];
-        let record = &portion.records[mark.record as usize];
-        if last_part != Some(record.part) {
-            last_part = Some(record.part);
-            let part = &parts[record.part as usize];
-            hasher.update(part.partition.topic.as_bytes());
-            hasher.update([0]);
-            hasher.update(part.incarnation.to_be_bytes());
-            hasher.update(part.partition.partition.to_be_bytes());
-        }
-        let word = |at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&record.raw_hash.0[at..at + 8]);
-            u64::from_le_bytes(bytes)
-        };
-        a = (a ^ record.offset as u64 ^ word(0))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29)
-            ^ word(16);
-        b = (b ^ mark.child as u64 ^ word(8))
-            .wrapping_mul(0xd134_2543_de82_ef95)
-            .rotate_left(31)
-            ^ word(24).wrapping_add(record.offset as u64);
-    }
-    hasher.update(piece.table.name().as_bytes());
-    hasher.update([piece.salt]);
-    hasher.update(portion.month.to_be_bytes());
-    hasher.update((piece.rows.len() as u64).to_be_bytes());
-    hasher.update(a.to_be_bytes());
-    hasher.update(b.to_be_bytes());
-    Digest(hasher.finalize().into())
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Key {
-    Part(u32),
-    Replay(u32),
-}
-
-/// Rows of `changes` (and copies among them) of a replayed record stand at the original position.
-fn stands_elsewhere(table: Table, replay: u32) -> bool {
-    replay != NONE && matches!(table, Table::Changes | Table::Superseded)
-}
-
-/// Where the rows of a piece stand: one span per partition, and one per replayed record.
-fn places(piece: &Piece, batch: &Batch, parts: &[Part]) -> Vec<(Key, Place)> {
-    let portion = &batch.portions()[piece.portion];
-    let marks = &portion.rows(piece.table).marks;
-    let mut places: Vec<(Key, Place)> = Vec::new();
-    for row in piece.rows.iter() {
-        let record = &portion.records[marks[row].record as usize];
-        if stands_elsewhere(piece.table, record.replay) {
-            let key = Key::Replay(record.replay);
-            if !places.iter().any(|(other, _)| *other == key) {
-                let place = &batch.replays[record.replay as usize];
-                places.push((
-                    key,
-                    Place {
-                        topic: place.topic.clone(),
-                        incarnation: place.incarnation,
-                        partition: place.partition,
-                        from: place.offset,
-                        to: place.offset + 1,
-                    },
-                ));
-            }
-            continue;
-        }
-        let key = Key::Part(record.part);
-        match places.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, place)) => {
-                place.from = place.from.min(record.offset);
-                place.to = place.to.max(record.offset + 1);
-            }
-            None => {
-                let part = &parts[record.part as usize];
-                places.push((
-                    key,
-                    Place {
-                        topic: part.partition.topic.clone(),
-                        incarnation: part.incarnation,
-                        partition: part.partition.partition,
-                        from: record.offset,
-                        to: record.offset + 1,
-                    },
-                ));
-            }
-        }
-    }
-    places
 }
