@@ -35,7 +35,7 @@ impl fmt::Display for Fence {
 }
 
 impl Fence {
-    /// Reads what [`Fence::to_string`] wrote. `None`: no fence of ours, so the batch before it is closed.
+    /// Reads what the `Display` of [`Fence`] wrote. `None`: no fence of ours, so the batch before it is closed.
     pub fn parse(metadata: &str) -> Option<Self> {
         let mut words = metadata.split_ascii_whitespace();
         if words.next()? != VERSION {

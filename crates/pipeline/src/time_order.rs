@@ -5,7 +5,7 @@
 //! the busy one's first day, "never seen before" is said of what was seen a day earlier, and a clock that follows record
 //! time has run ahead of most records. So while partitions are behind the end they had at their assignment, records are
 //! held and merged by time. Holding is bounded in bytes (a partition that is ahead is paused) and in time
-//! ([`OrderRules::hold_max`]): order helps the score, it is never a reason not to score.
+//! ([`hold_max`](time_order::OrderRules::hold_max)): order helps the score, it is never a reason not to score.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
