@@ -1,6 +1,8 @@
 //! Requests: same row, same bytes; every member as the schema says; who asks and who does not.
 
-use changegate_approval::{Ask, AskRules, Asker, Candidate, Kind, StoredChange, group_id, request_id};
+use changegate_approval::{
+    Ask, AskRules, Asker, Candidate, DECISION_TYPE, Kind, StoredChange, group_id, request_id,
+};
 use changegate_types::{
     ChangeEvent, DecidedChange, Decision, Keyed128, Mark, Marks, Position, Reason, Resource, RiskScore,
     Score, TimeMicros, Versions,
@@ -115,6 +117,34 @@ fn bodies_are_as_the_schema_says() {
         std::panic::catch_unwind(|| conforms(&schema, &body, "body")).is_err(),
         "the check can fail"
     );
+}
+
+#[test]
+fn decisions_are_as_their_schema_says_and_reads_have_none() {
+    let schema: Value = serde_json::from_str(include_str!("../schema/changegate.decision.v1.json")).unwrap();
+    for ask in Ask::ALL {
+        let own = row(ask, Some(12.5));
+        let decision = own.published_decision().unwrap();
+        let body: Value = serde_json::from_slice(&decision.body).unwrap();
+        conforms(&schema, &body, "body");
+        assert_eq!(body["approval"], ask.name());
+        assert_eq!(decision.change_uid, Keyed128(7));
+        assert!(
+            decision
+                .headers
+                .contains(&("ce_type".to_owned(), DECISION_TYPE.to_owned()))
+        );
+        assert_eq!(
+            own.published_decision().unwrap(),
+            decision,
+            "the same row, the same bytes"
+        );
+    }
+    for rule in ["not_a_change", "redelivery"] {
+        let mut own = row(Ask::None, None);
+        own.rules = vec![rule.to_owned()];
+        assert_eq!(own.published_decision(), None);
+    }
 }
 
 /// As much of JSON Schema 2020-12 as our schema uses.

@@ -300,6 +300,10 @@ pub(crate) fn start(
                 thresholds: settings.decision.thresholds.clone(),
                 versions: versions.clone(),
                 approval_topic: settings.decision.approval_topic.clone(),
+                decision_topic: settings
+                    .decision
+                    .publish_decisions
+                    .then(|| settings.decision.decision_topic.clone()),
             },
             recent: Arc::clone(&memory.recent),
             asker: Arc::clone(&memory.asker),

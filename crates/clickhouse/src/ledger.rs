@@ -99,8 +99,8 @@ impl Ledger for ClickHouseLedger {
         self.wait(self.client.known_superseded(span))
     }
 
-    fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error> {
-        self.wait(self.client.requests(span))
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
+        self.wait(self.client.requests(span, decisions))
     }
 
     fn gaps(&self, span: &Span<'_>, limit: usize) -> Result<Vec<Range>, Error> {

@@ -113,12 +113,18 @@ impl LedgerClient {
         self.all("known superseded", self.within_span(&sql, span)).await
     }
 
-    /// Rows of `changes` within the span for which a request went out, or should have.
-    pub async fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error> {
+    /// Rows of `changes` within the span for which a request went out, or should have; with `decisions` those too whose
+    /// decision is published.
+    pub async fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
+        let decided = if decisions {
+            "OR NOT hasAny(rules, ['not_a_change', 'redelivery'])"
+        } else {
+            ""
+        };
         let sql = format!(
             "SELECT {} FROM (SELECT * FROM changes WHERE {IN_SPAN} \
              ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child) \
-             WHERE approval IN ('asked', 'grouped') ORDER BY offset, child",
+             WHERE approval IN ('asked', 'grouped') {decided} ORDER BY offset, child",
             stored::COLUMNS
         );
         let rows: Vec<stored::Row> = self.all("requests", self.within_span(&sql, span)).await?;

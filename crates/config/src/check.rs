@@ -47,7 +47,7 @@ impl RawSettings {
                 problems,
             ),
             environments: check_environments(self.environments, problems),
-            decision: self.decision.check(&kafka.topic_prefix, known_sources, problems),
+            decision: self.decision.check(&kafka.topic_prefix, problems),
             clickhouse: self.clickhouse.check(problems),
             model: self.model.check(problems),
             state: self.state.check(&engines, problems),

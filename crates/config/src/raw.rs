@@ -166,9 +166,6 @@ section! {
         backoff_min: Duration = Duration::from_millis(100),
         /// Longest such wait. Default "10s".
         backoff_max: Duration = 10 * SECOND,
-        /// Whether records of which nothing became a row keep their bytes in the ledger. Default true; false saves
-        /// space and leaves an auditor only their hash.
-        keep_skipped_bytes: bool = true,
     }
 }
 
@@ -262,16 +259,12 @@ section! {
         deny_from: Option<f32> = None,
         /// Older events (a backfill) are scored and stored but ask nothing. Default "24h".
         approval_max_age: Duration = 24 * HOUR,
-        /// How long a request waits for an answer. Default "24h".
-        request_expiry: Duration = 24 * HOUR,
         /// Requests per hour; above it they are grouped, never dropped, and an alarm is raised. Default 100.
         budget_per_hour: u32 = 100,
         /// A stratum (such as people in production) asks nothing before this many of its changes were seen; they are scored,
         /// stored and counted. Default 2000.
         learning_changes: u32 = 2_000,
-        /// Sources whose requests are of kind `gate`: the change waits for the answer. Default none: all are reviews.
-        gate_sources: Vec<String> = Vec::new(),
-        /// Whether each decision is also published. Default false.
+        /// Whether each decision on a change is also published, to `decision_topic`. Default false.
         publish_decisions: bool = false,
         /// Topic of requests and answers, after `kafka.topic_prefix`. Default "changegate.approval.v1".
         approval_topic: String = "changegate.approval.v1".to_owned(),

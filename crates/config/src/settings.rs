@@ -158,8 +158,6 @@ pub struct ClickHouse {
     pub backoff_min: Duration,
     /// Longest wait before a repeat.
     pub backoff_max: Duration,
-    /// Whether skipped records keep their bytes.
-    pub keep_skipped_bytes: bool,
 }
 
 /// `[engines]`
@@ -223,14 +221,10 @@ pub struct Decision {
     pub thresholds: Thresholds,
     /// Older events ask nothing.
     pub approval_max_age: Duration,
-    /// Life of a request.
-    pub request_expiry: Duration,
     /// Requests per hour before they are grouped.
     pub budget_per_hour: u32,
     /// Changes that a stratum must have seen before it asks.
     pub learning_changes: u64,
-    /// Sources whose requests are gates.
-    pub gate_sources: Vec<String>,
     /// Whether decisions are published.
     pub publish_decisions: bool,
     /// Whole name of the topic of requests.

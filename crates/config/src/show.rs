@@ -3,13 +3,12 @@ use toml::{Table, Value as Toml};
 use crate::{RawSettings, Settings, value::Value};
 
 /// What changes what a row says: a whole section, or one key of it. Where the rows go and how fast does not belong here.
-const ROW_SETTINGS: [&str; 15] = [
+const ROW_SETTINGS: [&str; 14] = [
     "tenant",
     "topics",
     "environments",
     "decision",
     "kafka.raw_record_bytes_max",
-    "clickhouse.keep_skipped_bytes",
     "state.actors_max",
     "state.actor_counts_max",
     "state.shared_counts_max",

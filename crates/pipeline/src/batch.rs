@@ -148,18 +148,18 @@ pub struct Cover {
     pub records: u32,
 }
 
-/// A row of the batch that asks people.
+/// A message that a row of the batch sends: a request, or its decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// Its change.
-    pub change_uid: Keyed128,
+pub struct RowMessage {
+    /// The change that people are asked about; `None` for a decision.
+    pub asks: Option<Keyed128>,
     /// Which of the worker's partitions its record came from.
     pub part: u32,
     /// Offset of the record.
     pub offset: i64,
     /// Child.
     pub child: u32,
-    /// Index of the request in [`Batch::outgoing`].
+    /// Index of the message in [`Batch::outgoing`].
     pub message: u32,
 }
 
@@ -185,7 +185,7 @@ pub struct Batch {
     /// What is to be sent once the rows are in.
     pub outgoing: Vec<Outgoing>,
     /// Changes that ask, remembered once the requests are durable.
-    pub asked: Vec<Asked>,
+    pub row_messages: Vec<RowMessage>,
     /// Messages of [`Batch::outgoing`] that are not sent: the ledger refused their rows.
     pub withdrawn: Vec<u32>,
     /// Holes and the like, to be written with it.
@@ -274,12 +274,12 @@ impl Batch {
         &mut self.outcomes[topic]
     }
 
-    /// The ledger refused the row: it asks nothing.
+    /// The ledger refused the row: it asks nothing and decides nothing.
     pub fn withdraw(&mut self, part: u32, offset: i64, child: u32) {
         let withdrawn = &mut self.withdrawn;
-        self.asked.retain(|asked| {
-            let refused = (asked.part, asked.offset, asked.child) == (part, offset, child);
-            withdrawn.extend(refused.then_some(asked.message));
+        self.row_messages.retain(|sent| {
+            let refused = (sent.part, sent.offset, sent.child) == (part, offset, child);
+            withdrawn.extend(refused.then_some(sent.message));
             !refused
         });
     }
@@ -321,7 +321,7 @@ impl Batch {
         self.replayed.clear();
         self.fresh.clear();
         self.outgoing.clear();
-        self.asked.clear();
+        self.row_messages.clear();
         self.withdrawn.clear();
         self.operations.clear();
         self.outcomes.clear();

@@ -1,3 +1,4 @@
+mod announce;
 mod change;
 mod fate;
 mod lessons;
@@ -49,6 +50,8 @@ pub struct Rules {
     pub versions: Versions,
     /// Topic of approval requests.
     pub approval_topic: String,
+    /// Topic of decisions, where they are published.
+    pub decision_topic: Option<String>,
 }
 
 /// A record of a block.

@@ -17,18 +17,20 @@ pub struct Known {
     rejects: Vec<KnownReject>,
     superseded: Vec<(i64, i32)>,
     requests: VecDeque<StoredChange>,
+    decisions: bool,
 }
 
 /// Offsets asked for at a time.
-pub const CHUNK: i64 = 200_000;
+pub const CHUNK: i64 = 50_000;
 
 impl Known {
-    /// From the start up to the ledger's last row; nothing is loaded yet.
-    pub fn new(from: i64, until: i64) -> Self {
+    /// From the start up to the ledger's last row; nothing is loaded yet. `decisions`: they are published.
+    pub fn new(from: i64, until: i64, decisions: bool) -> Self {
         Self {
             from,
             loaded_to: from,
             until: until.max(from),
+            decisions,
             ..Self::default()
         }
     }
@@ -76,7 +78,7 @@ impl Known {
         let changes = ledger.known_changes(&span)?;
         let rejects = ledger.known_rejects(&span)?;
         let superseded = ledger.known_superseded(&span)?;
-        let requests = ledger.requests(&span)?;
+        let requests = ledger.requests(&span, self.decisions)?;
         self.changes = changes;
         self.rejects = rejects;
         self.superseded = superseded;
@@ -110,7 +112,7 @@ impl Known {
         self.superseded.binary_search(&(offset, child)).is_ok()
     }
 
-    /// Requests of rows up to and with this offset, each once.
+    /// Rows up to and with this offset that send something, each once.
     pub fn take_requests(&mut self, offset: i64) -> impl Iterator<Item = StoredChange> {
         let due = self
             .requests

@@ -63,11 +63,12 @@ pub trait Ledger: Send + Sync {
     /// Where the question got no answer.
     fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error>;
 
-    /// Rows of `changes` within the span whose `approval` is `asked` or `grouped`, by offset and child.
+    /// Rows of `changes` within the span whose `approval` is `asked` or `grouped`, by offset and child; with `decisions`
+    /// those too that hold a decision to publish.
     ///
     /// # Errors
     /// Where the question got no answer.
-    fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error>;
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error>;
 
     /// Ranges without a row in `raw_records` between `span.from` and the last row below `span.to`, lowest first, at
     /// most `limit`. Includes the range from `span.from` to the first row.

@@ -46,6 +46,7 @@ pub fn original(record: &RawRecord<'_>) -> Option<Place> {
 pub fn look_up<'r, 'a: 'r>(
     ledger: &(impl Ledger + ?Sized),
     records: impl Iterator<Item = &'r RawRecord<'a>>,
+    decisions: bool,
 ) -> Result<HashMap<usize, Replay>, Error> {
     let mut found = HashMap::new();
     for (index, record) in records.enumerate() {
@@ -73,7 +74,7 @@ pub fn look_up<'r, 'a: 'r>(
             continue;
         }
         let changes = ledger.known_changes(&span)?.iter().map(|row| row.child).collect();
-        let requests = ledger.requests(&span)?;
+        let requests = ledger.requests(&span, decisions)?;
         found.insert(
             index,
             Replay {

@@ -71,13 +71,14 @@ impl<P: Ports> Worker<P> {
         plan: &Plan,
         from: i64,
     ) -> Result<(), crate::ledger::Error> {
-        let rows = self.ledger.requests(&Span {
+        let span = Span {
             topic: &partition.topic,
             incarnation: plan.incarnation,
             partition: partition.partition,
             from,
             to: plan.start,
-        })?;
+        };
+        let rows = self.ledger.requests(&span, false)?;
         let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
         rows.iter().for_each(|row| asker.durable(row.change_uid));
         Ok(())

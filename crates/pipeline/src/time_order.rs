@@ -85,7 +85,9 @@ struct State {
     /// Record times above this one drive no order.
     latest: i64,
     deadline: Duration,
-    share: usize,
+    /// Held, over all lanes.
+    bytes: usize,
+    bytes_max: usize,
     /// Since when the log has been quiet while it was asked.
     quiet_since: Option<Duration>,
 }
@@ -241,6 +243,49 @@ impl State {
         self.lanes.iter_mut().find(|lane| lane.partition == *partition)
     }
 
+    /// What a lane may hold when memory is short.
+    fn share(&self) -> usize {
+        self.bytes_max / 2 / self.lanes.len().max(1)
+    }
+
+    fn hold(&mut self, index: usize, message: &impl Message, log: &impl Log) -> Result<(), LogError> {
+        let share = self.share();
+        let lane = &mut self.lanes[index];
+        // A time from the future would keep its partition until everything else is read.
+        if let Some(time) = message.time().filter(|time| time.0 <= self.latest) {
+            lane.time = time.0;
+        }
+        let held = Held::new(message, Arc::clone(&lane.name), lane.time);
+        lane.next = held.offset + 1;
+        lane.silent = false;
+        lane.bytes += held.size();
+        self.bytes += held.size();
+        lane.held.push_back(held);
+        // A pause throws away what the client has fetched ahead, so there is none before memory asks for it.
+        if self.bytes > self.bytes_max / 2 && lane.bytes > share && !lane.full {
+            lane.full = true;
+            log.pause(std::slice::from_ref(&lane.partition))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, index: usize, log: &impl Log) -> Result<Option<Held>, LogError> {
+        let share = self.share();
+        let lane = &mut self.lanes[index];
+        let Some(held) = lane.held.pop_front() else {
+            return Ok(None);
+        };
+        lane.bytes -= held.size();
+        self.bytes -= held.size();
+        if lane.full && lane.bytes <= share / 2 {
+            lane.full = false;
+            if !lane.paused {
+                log.resume(std::slice::from_ref(&lane.partition))?;
+            }
+        }
+        Ok(Some(held))
+    }
+
     /// What to do next, and how far this worker has come in record time.
     fn choose(&self, others: i64, late: bool) -> (Choice, i64) {
         let (mut oldest, mut first, mut front) = (None, i64::MAX, i64::MAX);
@@ -302,43 +347,6 @@ impl<L: Log, C: Clock> InTimeOrder<L, C> {
         }
     }
 
-    fn hold(
-        &self,
-        lane: &mut Lane,
-        message: &impl Message,
-        latest: i64,
-        share: usize,
-    ) -> Result<(), LogError> {
-        // A time from the future would keep its partition until everything else is read.
-        if let Some(time) = message.time().filter(|time| time.0 <= latest) {
-            lane.time = time.0;
-        }
-        let held = Held::new(message, Arc::clone(&lane.name), lane.time);
-        lane.next = held.offset + 1;
-        lane.silent = false;
-        lane.bytes += held.size();
-        lane.held.push_back(held);
-        if lane.bytes > share && !lane.full {
-            lane.full = true;
-            self.log.pause(std::slice::from_ref(&lane.partition))?;
-        }
-        Ok(())
-    }
-
-    fn take(&self, lane: &mut Lane, share: usize) -> Result<Option<Held>, LogError> {
-        let Some(held) = lane.held.pop_front() else {
-            return Ok(None);
-        };
-        lane.bytes -= held.size();
-        if lane.full && lane.bytes <= share / 2 {
-            lane.full = false;
-            if !lane.paused {
-                self.log.resume(std::slice::from_ref(&lane.partition))?;
-            }
-        }
-        Ok(Some(held))
-    }
-
     fn forget(&self) {
         self.holding.set(false);
         *self.state.borrow_mut() = State::default();
@@ -365,8 +373,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             self.publish(front);
             match choice {
                 Choice::Take(lane) => {
-                    let share = state.share;
-                    return Ok(self.take(&mut state.lanes[lane], share)?.map(Ordered::Held));
+                    return Ok(state.take(lane, &self.log)?.map(Ordered::Held));
                 }
                 Choice::CaughtUp => {
                     drop(borrowed);
@@ -384,12 +391,11 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             match self.log.poll(wait)? {
                 Some(message) => {
                     state.quiet_since = None;
-                    let (latest, share) = (state.latest, state.share);
-                    let lane = state.lanes.iter_mut().find(|lane| {
+                    let of_lane = |lane: &Lane| {
                         lane.partition.partition == message.partition() && *lane.name == *message.topic()
-                    });
-                    match lane {
-                        Some(lane) => self.hold(lane, &message, latest, share)?,
+                    };
+                    match state.lanes.iter().position(of_lane) {
+                        Some(lane) => state.hold(lane, &message, &self.log)?,
                         None => return Ok(Some(Ordered::Direct(message))),
                     }
                 }
@@ -437,7 +443,8 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             self.publish(i64::MIN);
             self.holding.set(true);
             *self.state.borrow_mut() = State {
-                share: self.rules.bytes_max / lanes.len(),
+                bytes: 0,
+                bytes_max: self.rules.bytes_max,
                 lanes,
                 latest: now.wall.0.saturating_add(TIME_AHEAD_MAX_MICROS),
                 deadline: now.up + self.rules.hold_max,
@@ -475,9 +482,11 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
 
     fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
         self.log.seek(partition, offset)?;
-        if let Some(lane) = self.state.borrow_mut().lane(partition) {
+        let mut borrowed = self.state.borrow_mut();
+        let state = &mut *borrowed;
+        if let Some(lane) = state.lanes.iter_mut().find(|lane| lane.partition == *partition) {
             lane.held.clear();
-            lane.bytes = 0;
+            state.bytes -= std::mem::take(&mut lane.bytes);
             lane.next = offset;
             lane.silent = false;
             if std::mem::take(&mut lane.full) && !lane.paused {

@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 const TOPIC: &str = "bad_input.raw";
+const DECISIONS: &str = "bad_input.decision";
 const LIMIT: usize = 64 << 10;
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYnotakey01";
 
@@ -137,8 +138,11 @@ fn send(site: &Site, cases: &[(&'static str, Option<Vec<u8>>, Ends)]) {
 
 pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
     let config = Config::new(site, "bad_input", &[(TOPIC, "aws.cloudtrail", 1)])
-        .with("kafka.raw_record_bytes_max", format!("\"{}KiB\"", LIMIT >> 10));
+        .with("kafka.raw_record_bytes_max", format!("\"{}KiB\"", LIMIT >> 10))
+        .with("decision.publish_decisions", "true")
+        .with("decision.decision_topic", format!("{DECISIONS:?}"));
     config.create_topics(site);
+    site.create_topics(&[(DECISIONS, 1)]);
     let ledger = site.database("bad_input");
     let cases = cases();
     send(site, &cases);
@@ -224,6 +228,16 @@ pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
         [1, 1],
         "the stream goes on, and the last of two values counts"
     );
+    let [decided] = site.numbers(
+        &ledger,
+        "SELECT countIf(is_change AND NOT has(marks, 'redelivery')) FROM bad_input.v_changes",
+    );
+    let decisions = site.messages(DECISIONS);
+    assert_eq!(decisions.len() as u64, decided);
+    for decision in &decisions {
+        assert_eq!(decision.header("ce_type"), "dev.changegate.decision.made.v1");
+        assert_eq!(decision.header("ce_subject"), decision.key);
+    }
     let [read, missing] = site.numbers(
         &ledger,
         "SELECT sum(read), sum(abs(missing)) FROM bad_input.v_conservation",

@@ -171,7 +171,7 @@ pub(crate) fn recovery_is_told_what_is_there(server: &Server) {
         (rejects[0].child, rejects[0].code, rejects[0].at_byte),
         (1, Some(RejectCode::NotJson), 9)
     );
-    let requests = ledger.requests(&ALL).expect("asked");
+    let requests = ledger.requests(&ALL, false).expect("asked");
     assert_eq!(requests.len(), 1);
     let asked = &requests[0];
     assert_eq!(

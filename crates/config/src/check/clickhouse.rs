@@ -80,7 +80,6 @@ impl RawClickHouse {
             query_timeout: self.query_timeout,
             backoff_min: self.backoff_min,
             backoff_max: self.backoff_max,
-            keep_skipped_bytes: self.keep_skipped_bytes,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use changegate_policy::{RawThresholds, Thresholds};
 
-use super::rules::{MINUTE, YEAR, at_least_one, known_source, not_blank, topic_name, within};
+use super::rules::{YEAR, at_least_one, known_source, not_blank, topic_name, within};
 use crate::{
     RawDecision, RawEnvironment, RawTopic, Reads,
     error::Problems,
@@ -102,7 +102,7 @@ pub(super) fn check_environments(rules: Vec<RawEnvironment>, problems: &mut Prob
 }
 
 impl RawDecision {
-    pub(super) fn check(self, prefix: &str, known_sources: &[&str], problems: &mut Problems) -> Decision {
+    pub(super) fn check(self, prefix: &str, problems: &mut Problems) -> Decision {
         let raw = RawThresholds {
             approve_from: self.approve_from,
             deny_from: self.deny_from,
@@ -122,30 +122,13 @@ impl RawDecision {
             "decision.approval_max_age",
             problems,
         );
-        within(
-            self.request_expiry,
-            MINUTE,
-            YEAR,
-            "decision.request_expiry",
-            problems,
-        );
-        for (i, source) in self.gate_sources.iter().enumerate() {
-            known_source(
-                source,
-                &format!("decision.gate_sources[{i}]"),
-                known_sources,
-                problems,
-            );
-        }
         topic_name(&self.approval_topic, "decision.approval_topic", problems);
         topic_name(&self.decision_topic, "decision.decision_topic", problems);
         Decision {
             thresholds,
             approval_max_age: self.approval_max_age,
-            request_expiry: self.request_expiry,
             budget_per_hour: self.budget_per_hour,
             learning_changes: self.learning_changes.into(),
-            gate_sources: self.gate_sources,
             publish_decisions: self.publish_decisions,
             approval_topic: format!("{prefix}{}", self.approval_topic),
             decision_topic: format!("{prefix}{}", self.decision_topic),

@@ -140,7 +140,6 @@ fn rules_between_values() {
         ("model.hash = 'abc'", "model.hash"),
         ("dead_letters.share_max = 1.5", "dead_letters.share_max"),
         ("dead_letters.share_max = nan", "dead_letters.share_max"),
-        ("decision.gate_sources = ['nobody']", "decision.gate_sources[0]"),
         ("environments = [{ environment = 'x' }]", "environments[0]"),
         (
             "environments = [{ account = ['*'] }]",
@@ -208,10 +207,6 @@ fn variables_beat_the_file() {
         ("CHANGEGATE__KAFKA__PROPERTIES", "{ \"fetch.min.bytes\" = 7 }"),
         ("CHANGEGATE__DECISION__APPROVE_FROM", "70.5"),
         ("CHANGEGATE__DECISION__PUBLISH_DECISIONS", "true"),
-        (
-            "CHANGEGATE__DECISION__GATE_SOURCES",
-            "okta.system, github.webhook",
-        ),
         ("CHANGEGATE__TENANT__TICKET_PATTERNS", "['A,B', 'C']"),
         (
             "CHANGEGATE__TOPICS",
@@ -227,7 +222,6 @@ fn variables_beat_the_file() {
     assert_eq!(settings.batch.rows, 10);
     assert_eq!(settings.decision.thresholds.approve_from(), 70.5);
     assert!(settings.decision.publish_decisions);
-    assert_eq!(settings.decision.gate_sources, ["okta.system", "github.webhook"]);
     assert_eq!(settings.tenant.ticket_patterns.len(), 2);
     assert_eq!(settings.topics.len(), 1);
     assert_eq!(settings.topics[0].reads, Reads::LearnOnly);
@@ -400,7 +394,6 @@ fn what_is_shown_is_a_config_again() {
         "kafka.raw_record_bytes_max = '2MiB'",
         "state.actors_max = 7",
         "tenant.uid = 'x'",
-        "clickhouse.keep_skipped_bytes = false",
         "environments = [{ environment = 'x', account = ['1'] }]",
     ] {
         let changed = parse(changed, &[]).unwrap();

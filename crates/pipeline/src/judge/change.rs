@@ -4,14 +4,13 @@ use std::sync::PoisonError;
 
 use changegate_approval::{Ask, Candidate, StoredChange};
 use changegate_policy::decide;
-use changegate_types::{ChangeEvent, DecidedChange, Decision, Mark, Marks, Position, RawRecord, Score};
+use changegate_types::{ChangeEvent, DecidedChange, Decision, Mark, Marks, Position, Score};
 
 use super::settle::{Found, superseded};
 use super::{BlockStats, Judge, Normalize, Scorer};
-use crate::batch::{Asked, Batch, NONE};
+use crate::batch::{Batch, NONE};
 use crate::clock::Now;
 use crate::ledger::{Operation, Table};
-use crate::outgoing::{Kind, Outgoing, header};
 use crate::recent::Place;
 use crate::rows::{ChangeRow, Encoder, RecordContext};
 
@@ -102,7 +101,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 self.encoder.superseded(&superseded, out)
             });
         }
-        if ask.sends() {
+        if ask.sends() || self.rules.decision_topic.is_some() {
             let stored = StoredChange::new(
                 own.position,
                 row.child,
@@ -115,14 +114,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 &self.rules.versions,
             );
             let record = batch.portions()[row.portion].records[row.record_index as usize];
-            batch.asked.push(Asked {
-                change_uid: event.change_uid,
-                part: record.part,
-                offset: record.offset,
-                child: row.child,
-                message: batch.outgoing.len() as u32,
-            });
-            batch.outgoing.extend(self.request(&stored, &found.record.raw));
+            self.announce(&stored, record.part, &found.record.raw, batch);
         }
         let of_topic = stats.topic(row.topic);
         of_topic.redeliveries += u32::from(redelivery);
@@ -197,34 +189,4 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         }
         answer.ask
     }
-
-    /// The request of a row. The trace of the record goes on in it: of the record and not of this run, so that a
-    /// repeat has the same header.
-    pub(super) fn request(&self, row: &StoredChange, record: &RawRecord<'_>) -> Option<Outgoing> {
-        let request = row.request()?;
-        let own = request.headers.into_iter();
-        let trace = record
-            .header(header::TRACEPARENT)
-            .filter(|text| is_traceparent(text));
-        let trace = trace.map(|text| (header::TRACEPARENT.to_owned(), text.as_bytes().to_vec()));
-        Some(Outgoing {
-            kind: Kind::Request,
-            topic: self.rules.approval_topic.clone(),
-            key: Some(request.request_id.to_string().into_bytes()),
-            headers: own
-                .map(|(name, value)| (name, value.into_bytes()))
-                .chain(trace)
-                .collect(),
-            value: Some(request.body),
-        })
-    }
-}
-
-/// The header is foreign text: only what has the shape of a trace context is passed on.
-fn is_traceparent(text: &str) -> bool {
-    text.len() == 55
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            2 | 35 | 52 => byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        })
 }

@@ -6,7 +6,7 @@ use changegate_types::{Position, RejectCode, Score, SkipReason};
 use super::change::NewRow;
 use super::fate::{Fate, Mode};
 use super::{BlockRecord, BlockStats, Judge, Judged, Normalize, Scorer};
-use crate::batch::{Asked, Batch, NONE, RecordMark, month_of};
+use crate::batch::{Batch, NONE, RecordMark, month_of};
 use crate::clock::Now;
 use crate::ledger::{Operation, Stamp, Table};
 use crate::outgoing::dead_letter;
@@ -66,17 +66,11 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 .map_or(raw.kafka_time, |oldest| oldest.min(raw.kafka_time)),
         );
         for row in part.known.take_requests(offset) {
-            batch.asked.push(Asked {
-                change_uid: row.change_uid,
-                part: record.part,
-                offset,
-                child: row.child,
-                message: batch.outgoing.len() as u32,
-            });
-            batch.outgoing.extend(self.request(&row, raw));
+            self.announce(&row, record.part, raw, batch);
         }
         for row in replay.into_iter().flat_map(|replay| &replay.requests) {
             batch.outgoing.extend(self.request(row, raw));
+            batch.outgoing.extend(self.published(row, raw));
         }
         let headers = self.topics[part.topic].normalizer.headers(arena, raw);
         let normalized = &judged.normalized;

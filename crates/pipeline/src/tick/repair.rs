@@ -148,7 +148,7 @@ impl<P: Ports> Worker<P> {
         let index = parts.len() as u32;
         let part = &self.parts[own as usize];
         let name = part.partition.clone();
-        let mut known = Known::new(offset, offset + 1);
+        let mut known = Known::new(offset, offset + 1, false);
         known
             .load(
                 &*self.ledger,
@@ -205,7 +205,11 @@ impl<P: Ports> Worker<P> {
                 raw,
                 time_cut,
             }];
-            let replays = match crate::replay::look_up(&**ledger, block.iter().map(|record| &record.raw)) {
+            let replays = match crate::replay::look_up(
+                &**ledger,
+                block.iter().map(|record| &record.raw),
+                judge.rules.decision_topic.is_some(),
+            ) {
                 Ok(replays) => replays,
                 Err(error) => {
                     failed = Some(error.to_string());

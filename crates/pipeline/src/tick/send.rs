@@ -108,9 +108,10 @@ impl<P: Ports> Worker<P> {
         {
             let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
             batch
-                .asked
+                .row_messages
                 .iter()
-                .for_each(|asked| asker.durable(asked.change_uid));
+                .filter_map(|sent| sent.asks)
+                .for_each(|change_uid| asker.durable(change_uid));
         }
         self.judge.recent.keep(&mut batch.fresh);
         if !batch.operations.is_empty() {

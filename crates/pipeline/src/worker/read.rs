@@ -59,7 +59,11 @@ impl<P: Ports> Worker<P> {
                 link(observer, open, &block);
             }
             let _judging = judging;
-            match replay::look_up(&**ledger, block.iter().map(|record| &record.raw)) {
+            match replay::look_up(
+                &**ledger,
+                block.iter().map(|record| &record.raw),
+                judge.rules.decision_topic.is_some(),
+            ) {
                 Err(error) => Err(Stopped::Ledger(error)),
                 Ok(replays) => {
                     let context = BlockContext {

@@ -122,7 +122,7 @@ impl<P: Ports> Worker<P> {
         let topics = &self.judge.topics;
         let topic = topics.iter().position(|topic| topic.name == partition.topic);
         let topic = topic.expect("the group gives partitions of subscribed topics only");
-        let mut known = Known::new(plan.start, plan.until);
+        let mut known = Known::new(plan.start, plan.until, self.judge.rules.decision_topic.is_some());
         if plan.until > plan.start {
             known.load(
                 &*self.ledger,

@@ -331,10 +331,11 @@ impl Ledger for FakeLedger {
         self.select(Table::Superseded, span, |row| (row.offset, row.child))
     }
 
-    fn requests(&self, span: &Span<'_>) -> Result<Vec<StoredChange>, Error> {
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
         let places = self.select(Table::Changes, span, Row::clone)?;
         let state = self.state.lock().unwrap();
-        let due = places.iter().filter(|row| Ask::ALL[usize::from(row.ask)].sends());
+        let asks = |row: &&Row| Ask::ALL[usize::from(row.ask)].sends();
+        let due = places.iter().filter(|row| decisions || asks(row));
         Ok(due
             .map(|row| {
                 let key = (

@@ -137,6 +137,7 @@ impl World {
                 thresholds: Thresholds::default(),
                 versions: Versions::default(),
                 approval_topic: "approval".into(),
+                decision_topic: Some("decisions".into()),
             },
             recent: Arc::clone(&self.recent),
             asker: Arc::new(Mutex::new(asker)),
@@ -409,6 +410,31 @@ impl World {
         let hidden: Vec<_> = said.difference(&shown).collect();
         assert!(hidden.is_empty(), "no row of these events is seen: {hidden:?}");
         check_requests(&sent, &said);
+        check_decisions(&sent, &said);
+    }
+}
+
+/// Every event has its decision published, and repeats from one row are equal byte for byte.
+fn check_decisions(sent: &[Outgoing], said: &BTreeSet<(u128, u128)>) {
+    let member = |body: &str, name: &str, end: &str| {
+        let from = body.find(name).unwrap() + name.len();
+        let length = body[from..].find(end).unwrap();
+        body[from..from + length].to_owned()
+    };
+    let (mut bodies, mut decided) = (BTreeMap::new(), BTreeSet::new());
+    for message in sent.iter().filter(|message| message.kind == Kind::Decision) {
+        let body = std::str::from_utf8(message.value.as_deref().unwrap()).unwrap();
+        let event = member(body, "\"event_uid\":\"", "\"");
+        decided.insert((event, member(body, "\"content_hash\":\"", "\"")));
+        // A row is named by its place and by when it was decided: copies of a place may have been decided twice.
+        let row = member(body, "\"row\":", "\"kafka_time");
+        let time = member(body, "\"decision_time\":", ",");
+        let first = bodies.entry((row, time)).or_insert(message);
+        assert_eq!(*first, message, "a repeat from one row differs");
+    }
+    for (uid, content) in said {
+        let event = (spread(*uid).to_string(), spread(*content).to_string());
+        assert!(decided.contains(&event), "no decision on {uid}:{content}");
     }
 }
 
