@@ -75,6 +75,26 @@ fn normalize_says_what_came_of_every_line() {
 }
 
 #[test]
+fn what_simulate_writes_is_a_config_that_holds() {
+    let folder = std::env::temp_dir().join(format!("changegate-tests-simulate-{}", std::process::id()));
+    let simulated = changegate()
+        .args(["simulate", "--days", "1", "--to"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let checked = changegate()
+        .args(["config", "check", "--config"])
+        .arg(folder.join("changegate.toml"))
+        .output()
+        .unwrap();
+    let events = std::fs::metadata(folder.join("aws.cloudtrail.jsonl")).map(|file| file.len());
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(simulated.status.success(), "{}", said(&simulated));
+    assert!(checked.status.success(), "{}", said(&checked));
+    assert!(events.is_ok_and(|bytes| bytes > 10_000));
+}
+
+#[test]
 fn what_cannot_be_done_is_said_with_exit_status_two() {
     for (arguments, expected) in [
         (

@@ -86,6 +86,7 @@ impl Crew {
             worker.go_on();
             if number == 0 {
                 let mut round = self.round();
+                self.age.set(up.saturating_sub(round.stored).as_secs_f64());
                 if up.saturating_sub(round.since) >= self.interval {
                     round.since = up;
                     round.stand.clear();
@@ -143,8 +144,6 @@ impl Crew {
             }
             Err(_) => {}
         }
-        self.age
-            .set(SystemClock.up().saturating_sub(round.stored).as_secs_f64());
     }
 
     /// A worker has ended. The last one takes the snapshot of a clean end.

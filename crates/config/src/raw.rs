@@ -144,7 +144,7 @@ section! {
         user: String = "changegate_writer".to_owned(),
         /// Its password. No default.
         password: Option<Secret> = None,
-        /// Answers `sql`, `approvals` and `report`. Default: `user`.
+        /// Answers `sql`, `approvals`, `dlq` and `score --replay`. Default: `user`.
         reader_user: Option<String> = None,
         /// Its password. No default.
         reader_password: Option<Secret> = None,

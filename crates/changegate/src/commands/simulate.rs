@@ -3,11 +3,12 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use changegate_normalize::JsonLine;
+use changegate_normalize::{EnvironmentRule, JsonLine};
 use changegate_simulator::{Config, Files, Folder, Simulation};
 use changegate_types::TimeMicros;
 
 use super::Answer;
+use super::train::organisation_rules;
 use crate::args::Simulate;
 use crate::output;
 
@@ -37,12 +38,40 @@ pub(crate) fn midnight_ms(date: &str) -> anyhow::Result<i64> {
         .with_context(|| format!("{date:?} is no date such as 2026-11-01"))
 }
 
+/// The organisation's naming rules as settings: without them every environment is unknown, and so taken for production.
+fn config_of(rules: &[EnvironmentRule]) -> String {
+    let mut text = String::from(
+        "# Environments of the made-up organisation. The rest is as without a file.\n# changegate up --config changegate.toml\n",
+    );
+    for rule in rules {
+        let lists = [
+            ("account", &rule.account),
+            ("cluster", &rule.cluster),
+            ("namespace", &rule.namespace),
+            ("repository", &rule.repository),
+        ];
+        // Names and patterns are ours: letters, digits, `-`, `/`, `*`. As Rust prints them, TOML reads them.
+        text.push_str(&format!(
+            "\n[[environments]]\nenvironment = {:?}\n",
+            rule.environment
+        ));
+        for (name, patterns) in lists.into_iter().filter(|(_, patterns)| !patterns.is_empty()) {
+            text.push_str(&format!("{name} = {patterns:?}\n"));
+        }
+    }
+    text
+}
+
 pub(crate) fn run(asked: &Simulate) -> Answer {
     let end_ms = midnight_ms(&asked.until)?;
     let mut files =
         Files::new(Disk(asked.to.clone())).with_context(|| format!("creating {}", asked.to.display()))?;
     let progress = output::progress(0, "records made up");
-    let summary = Simulation::new(Config::days(asked.seed, asked.days, end_ms))
+    let simulation = Simulation::new(Config::days(asked.seed, asked.days, end_ms));
+    let config = asked.to.join("changegate.toml");
+    fs::write(&config, config_of(&organisation_rules(simulation.organisation())))
+        .with_context(|| format!("writing {}", config.display()))?;
+    let summary = simulation
         .run(|emitted| {
             progress.inc(1);
             files.write(emitted)
@@ -59,7 +88,8 @@ pub(crate) fn run(asked: &Simulate) -> Answer {
         .number("damaged", summary.malformed)
         .number("repeated", summary.duplicates);
     line.text("folder", &asked.to.display().to_string())
-        .text("truth", &asked.to.join("truth.jsonl").display().to_string());
+        .text("truth", &asked.to.join("truth.jsonl").display().to_string())
+        .text("config", &config.display().to_string());
     output::sheet(asked.printed.output, &line.finish())?;
     Ok(true)
 }
