@@ -17,6 +17,8 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, Use
 const RETENTION: Duration = Duration::from_secs(50 * 365 * 24 * 3_600);
 /// Lies in `engines.data_dir` while local engines run: their addresses, users and passwords, as settings.
 const RUNNING_FILE: &str = "running.toml";
+/// How it begins, before the number of the process.
+const MADE_BY: &str = "# Made by process ";
 
 /// Engines that run as long as this value lives.
 pub(crate) struct Local {
@@ -40,6 +42,15 @@ impl Local {
             data.clone_into(&mut settings.engines.data_dir);
             // What was learned from other engines is of no use here.
             settings.state.dir = data.join("state");
+        }
+        if settings.clickhouse.url.is_empty() || settings.kafka.bootstrap.is_empty() {
+            let data = &settings.engines.data_dir;
+            if let Some(process) = runs_in(data) {
+                bail!(
+                    "`changegate up` already runs with its data in {} (process {process}): stop it, or set another engines.data_dir",
+                    data.display()
+                );
+            }
         }
         settings.ensure_local_mask_key(&random)?;
         let database = settings.clickhouse.database.clone();
@@ -168,6 +179,19 @@ pub(crate) fn join(settings: &mut Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The other process of this program that runs engines in this folder. One that was killed leaves its file behind.
+fn runs_in(data: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(data.join(RUNNING_FILE)).ok()?;
+    let number = text.strip_prefix(MADE_BY)?.split(' ').next()?;
+    let process: u32 = number
+        .parse()
+        .ok()
+        .filter(|process| *process != std::process::id())?;
+    // The number may be another program's by now.
+    let name = |process: &str| std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
+    (name(number)? == name("self")?).then_some(process)
+}
+
 /// Readable by the owner alone: it holds passwords.
 fn write_running(settings: &Settings, path: &Path) -> std::io::Result<()> {
     let clickhouse = &settings.clickhouse;
@@ -184,7 +208,7 @@ fn write_running(settings: &Settings, path: &Path) -> std::io::Result<()> {
         .open(path)?;
     write!(
         file,
-        "# Made by process {} and gone when it ends. Other commands on this machine find its engines here.\n\
+        "{MADE_BY}{} and gone when it ends. Other commands on this machine find its engines here.\n\
          [kafka]\nbootstrap = {:?}\n\n[clickhouse]\nurl = {:?}\ndatabase = {:?}\n\
          user = {:?}\npassword = {}\nreader_user = {:?}\nreader_password = {}\n\
          admin_user = {:?}\nadmin_password = {}\n",
@@ -211,4 +235,30 @@ fn random() -> anyhow::Result<[u8; 32]> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_process_of_this_program_keeps_another_from_the_folder() {
+        let folder = std::env::temp_dir().join(format!("changegate-running-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        assert_eq!(runs_in(&folder), None);
+        let written = |process: u32| {
+            let text = format!("{MADE_BY}{process} and gone when it ends.\n");
+            std::fs::write(folder.join(RUNNING_FILE), text).unwrap();
+            runs_in(&folder)
+        };
+        // Itself: in a container every process has the number of the one before.
+        assert_eq!(written(std::process::id()), None);
+        assert_eq!(written(u32::MAX), None);
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let found = written(other.id());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, None);
+    }
 }

@@ -242,9 +242,61 @@ fn cell(value: Option<&Value>) -> String {
 
 /// Foreign text must not steer the terminal.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// Control characters, and those that turn the direction of writing and so show another order than there is.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Passes on text that comes in pieces, made plain; ends of lines and tabs stay. Flush it at the end.
+pub(crate) struct Plain<W: Write> {
+    out: W,
+    /// The start of a character whose end is in the next piece.
+    begun: Vec<u8>,
+}
+
+impl<W: Write> Plain<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self {
+            out,
+            begun: Vec::new(),
+        }
+    }
+}
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let mut bytes = std::mem::take(&mut self.begun);
+        bytes.extend_from_slice(piece);
+        let mut text = String::with_capacity(bytes.len());
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            let keep = |c: char| {
+                if steers(c) && c != '\n' && c != '\t' {
+                    ' '
+                } else {
+                    c
+                }
+            };
+            text.extend(chunk.valid().chars().map(keep));
+            if chunks.peek().is_none() {
+                self.begun = chunk.invalid().to_vec();
+            } else {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        self.out.write_all(text.as_bytes())?;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.begun).is_empty() {
+            write!(self.out, "{}", char::REPLACEMENT_CHARACTER)?;
+        }
+        self.out.flush()
+    }
 }
 
 #[cfg(test)]
@@ -284,6 +336,24 @@ mod tests {
         assert_eq!(lines(&object, "id"), "a1");
         assert_eq!(lines(&object, "what=id n|none|risk"), "a1 3\n60.86");
         assert_eq!(lines(&object, "tags"), "x (and 1 more)");
+    }
+
+    #[test]
+    fn text_in_pieces_is_made_plain_wherever_it_is_cut() {
+        let text = "│ a\u{1b}[2J\u{7}\u{7f}\u{9b}b\u{202e}c\u{2069}\u{200f}é\t│\n".as_bytes();
+        for size in 1..=text.len() {
+            let mut out = Plain::new(Vec::new());
+            for piece in text.chunks(size) {
+                out.write_all(piece).unwrap();
+            }
+            out.flush().unwrap();
+            let shown = String::from_utf8(out.out).unwrap();
+            assert_eq!(shown, "│ a [2J   b c  é\t│\n", "in pieces of {size}");
+        }
+        let mut out = Plain::new(Vec::new());
+        out.write_all(b"a\xffb\xe2\x80").unwrap();
+        out.flush().unwrap();
+        assert_eq!(out.out, "a\u{fffd}b\u{fffd}".as_bytes());
     }
 
     #[test]

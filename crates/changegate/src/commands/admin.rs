@@ -1,10 +1,10 @@
 //! Tables, topics, and questions in SQL.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
-use anyhow::Context;
-use changegate_clickhouse::{grants, migrate};
+use anyhow::{Context, anyhow};
+use changegate_clickhouse::{Error, grants, migrate};
 use changegate_config::Settings;
 use changegate_kafka::Admin;
 use changegate_normalize::JsonLine;
@@ -12,8 +12,11 @@ use changegate_normalize::JsonLine;
 use super::Answer;
 use super::serve::runtime;
 use crate::args::{Migrate, Sql, SqlFormat, Topics};
-use crate::output::{self, Printer};
+use crate::output::{self, Plain, Printer, plain};
 use crate::{setup, stream};
+
+/// ClickHouse's code for a question that its user may not ask.
+const ACCESS_DENIED: u32 = 497;
 
 /// Brings the database to this version.
 pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
@@ -126,6 +129,59 @@ pub(crate) fn sql(config: Option<&Path>, asked: &Sql) -> Answer {
         ),
     ];
     let question = question.trim().trim_end_matches(';');
-    runtime()?.block_on(reader.copy_with(question, format, &settings, &mut std::io::stdout()))?;
+    let stdout = std::io::stdout();
+    // What holds text of events may steer a terminal; a file or a pipe gets the bytes as they are.
+    let table = asked.format.is_none() && asked.output == SqlFormat::Table;
+    let answered = if table || stdout.is_terminal() {
+        let mut out = Plain::new(stdout);
+        let answered = runtime()?.block_on(reader.copy_with(question, format, &settings, &mut out));
+        out.flush()?;
+        answered
+    } else {
+        runtime()?.block_on(reader.copy_with(question, format, &settings, &mut std::io::stdout()))
+    };
+    answered.map_err(unanswered)?;
     Ok(true)
+}
+
+/// What went wrong with someone's question: in ClickHouse's words, without what they would mean for the stream.
+fn unanswered(error: Error) -> anyhow::Error {
+    match error {
+        Error::Server { code, message } if code == ACCESS_DENIED => anyhow!(
+            "{}; the reader may only read the views v_*: `changegate sql \"SHOW TABLES\"` lists them",
+            plain(message.trim())
+        ),
+        // Its messages have lines: the place of a syntax error stands in one.
+        Error::Server { message, .. } => {
+            let lines: Vec<String> = message.trim().lines().map(plain).collect();
+            anyhow!(lines.join("\n"))
+        }
+        Error::TimedOut { url, after } => anyhow!(
+            "ClickHouse at {url} did not answer within {after:?}: ask for less, or raise clickhouse.query_timeout"
+        ),
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_fails_in_clickhouses_own_words() {
+        let server = |code, message: &str| {
+            let message = message.to_owned();
+            unanswered(Error::Server { code, message }).to_string()
+        };
+        let text = "Code: 62. DB::Exception: Syntax error: failed at position 1 (SELEC)";
+        assert_eq!(server(62, text), text);
+        assert_eq!(server(202, "two\nlines\u{1b}"), "two\nlines ");
+        let denied = server(497, "Code: 497. DB::Exception: Not enough privileges");
+        assert!(denied.contains("v_*") && !denied.contains("password"), "{denied}");
+        let late = unanswered(Error::TimedOut {
+            url: "http://ch:8123".to_owned(),
+            after: std::time::Duration::from_secs(60),
+        });
+        assert!(late.to_string().contains("clickhouse.query_timeout"), "{late}");
+    }
 }

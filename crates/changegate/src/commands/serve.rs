@@ -1,6 +1,7 @@
 //! The stream against configured engines (`serve`), or with engines of its own (`up`).
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use anyhow::{Context, bail};
 use changegate_clickhouse::migrate;
 use changegate_config::{LocalEngines, LogFormat, Settings};
 use changegate_kafka::Admin;
+use changegate_risk::Model;
 use changegate_telemetry::{
     Health, LogSettings, LogTarget, Metrics, Tasks, TelemetryGuard, TraceSettings, init, router,
     shutdown_on_signals, spawn_upkeep,
@@ -91,7 +93,8 @@ pub(crate) fn serve(config: Option<&Path>) -> Answer {
     let entered = runtime.enter();
     let guard = logs(&settings)?;
     drop(entered);
-    let done = until_stopped(&settings, &runtime, None);
+    let done =
+        Prepared::new(&settings, &runtime).and_then(|parts| until_stopped(&settings, &runtime, parts, None));
     guard.shutdown();
     done
 }
@@ -110,6 +113,11 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
         bail!(
             "engines.local is \"never\", and kafka.bootstrap or clickhouse.url is not set: set both, or allow local engines"
         );
+    }
+    // A model or an address that cannot be had shows before engines start.
+    let parts = Prepared::new(&settings, &runtime)?;
+    if own {
+        println!("Starting Kafka and ClickHouse…");
     }
     let engines = Local::start(&mut settings, None)?;
     let admin = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
@@ -137,24 +145,50 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
     println!("  changegate approvals list");
     println!("  changegate sql \"SELECT * FROM v_conservation\"");
     println!("Ctrl-C ends all of it.");
-    let done = until_stopped(&settings, &runtime, Some(&engines));
+    let done = until_stopped(&settings, &runtime, parts, Some(&engines));
     guard.shutdown();
     done
 }
 
-fn until_stopped(settings: &Settings, runtime: &Runtime, engines: Option<&Local>) -> Answer {
-    let model = setup::model(settings, None)?;
-    let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
+/// What needs no engines.
+struct Prepared {
+    model: Arc<Model>,
+    tasks: Tasks,
+    metrics: Metrics,
+    health: Health,
+}
+
+impl Prepared {
+    /// Loads the model, and answers probes: nothing is ready yet.
+    fn new(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Self> {
+        let model = setup::model(settings, None)?;
+        let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
+        if let Some(address) = settings.http.listen {
+            let routes = router(&tasks, &health, &metrics);
+            runtime
+                .block_on(changegate_telemetry::serve(&tasks, address, routes))
+                .context("opening http.listen")?;
+        }
+        Ok(Self {
+            model,
+            tasks,
+            metrics,
+            health,
+        })
+    }
+}
+
+fn until_stopped(settings: &Settings, runtime: &Runtime, parts: Prepared, engines: Option<&Local>) -> Answer {
+    let Prepared {
+        model,
+        tasks,
+        metrics,
+        health,
+    } = parts;
     let entered = runtime.enter();
     shutdown_on_signals(&tasks).context("listening for signals")?;
     spawn_upkeep(&tasks, &metrics);
     drop(entered);
-    if let Some(address) = settings.http.listen {
-        let routes = router(&tasks, &health, &metrics);
-        runtime
-            .block_on(changegate_telemetry::serve(&tasks, address, routes))
-            .context("opening http.listen")?;
-    }
     let command = if engines.is_some() {
         "changegate up"
     } else {

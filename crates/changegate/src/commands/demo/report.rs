@@ -1,13 +1,14 @@
 //! What the ledger says after the demo.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
 
 use anyhow::Context;
 use changegate_clickhouse::LedgerClient;
 use serde_json::Value;
 
 use super::samples::TENANT;
-use crate::output::plain;
+use crate::output::{Plain, plain};
 
 /// Width of a reason's line.
 const WIDTH: usize = 96;
@@ -46,9 +47,10 @@ impl Report<'_> {
 
     fn table(&self, title: &str, sql: &str) -> anyhow::Result<()> {
         println!("\n{title}");
-        let mut out = std::io::stdout();
+        let mut out = Plain::new(std::io::stdout());
         self.runtime
             .block_on(self.reader.copy(sql, "PrettyCompactMonoBlock", &mut out))?;
+        out.flush()?;
         Ok(())
     }
 
