@@ -81,11 +81,14 @@ impl Site {
             .enable_all()
             .build()
             .expect("a runtime");
-        let folder = std::env::temp_dir().join(format!("changegate-delivery-{}", std::process::id()));
+        let kafka = Kafka::start(&KafkaOptions::default()).expect("Kafka starts");
+        // A test may have a site of its own beside the others'.
+        let name = format!("changegate-delivery-{}-{}", std::process::id(), kafka.port());
+        let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a folder for configurations and logs");
         Self {
             clickhouse: clickhouse.expect("ClickHouse starts"),
-            kafka: Kafka::start(&KafkaOptions::default()).expect("Kafka starts"),
+            kafka,
             runtime,
             folder,
         }
