@@ -211,7 +211,9 @@ fn record<'a>(
         "EventName",
         "EventId",
     ];
-    if value.kind() == Kind::Object && value.any(&known).is_some() {
+    // Other providers' hooks have an `eventId` and an `eventTime` too.
+    let of_others = ["cloudEventsVersion", "eventTypeVersion"];
+    if value.kind() == Kind::Object && value.any(&known).is_some() && value.any(&of_others).is_none() {
         out.push(Unwrapped::Child(Found {
             value,
             envelope,

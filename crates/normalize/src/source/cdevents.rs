@@ -67,7 +67,11 @@ impl Source for CdEvents {
 fn one<'a>(context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
     let wrapped = root.get("body");
     if root.get("headers").is_some() && wrapped.is_some() {
-        return webhook::unwrap(context, root, is_known, out);
+        let own = webhook::Own {
+            headers: &["ce_type", "ce-type"],
+            is_known: |body| is_known(body) || body.get("specversion").is_some(),
+        };
+        return webhook::unwrap(context, root, own, out);
     }
     let (data, packed) = (root.get("data"), root.get("data_base64"));
     let (value, in_record) = if packed.is_some() {

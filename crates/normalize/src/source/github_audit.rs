@@ -63,7 +63,10 @@ fn entry<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
     let value = if inner.kind() == Kind::Object { inner } else { root };
     let who = value.any(&["actor", "user"]).is_some() && value.any(&["org", "repo", "business"]).is_some();
     let marks = ["action", "_document_id", "@timestamp", "actor_id"];
-    if value.kind() == Kind::Object && (who || value.any(&marks).is_some()) {
+    // A webhook's body: an entry names its repository, and has no sender.
+    let repository = value.get("repository").any(&["full_name", "name", "id", "owner"]);
+    let hook = repository.is_some() || value.get("sender").kind() == Kind::Object;
+    if value.kind() == Kind::Object && !hook && (who || value.any(&marks).is_some()) {
         out.push(Unwrapped::Child(Found {
             value,
             envelope: root,

@@ -115,8 +115,19 @@ fn is_known(body: Value<'_>) -> bool {
         "workflow_run",
         "deployment",
     ];
-    body.any(&marks).is_some()
+    body.any(&marks).is_some() && body.any(&OF_OTHERS).is_none()
 }
+
+/// Members that no body of GitHub has: those of GitLab's, of Bitbucket's and of the audit log's.
+const OF_OTHERS: [&str; 7] = [
+    "object_kind",
+    "event_name",
+    "eventKey",
+    "actor",
+    "actor_id",
+    "@timestamp",
+    "_document_id",
+];
 
 impl Source for GitHubWebhook {
     fn name(&self) -> &'static str {
@@ -132,13 +143,11 @@ impl Source for GitHubWebhook {
     }
 
     fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
-        let named = !context
-            .record
-            .header("X-GitHub-Event")
-            .unwrap_or_default()
-            .is_empty();
-        let is_known = if named { |_: Value<'a>| true } else { is_known };
-        webhook::unwrap(context, root, is_known, out);
+        let own = webhook::Own {
+            headers: &["X-GitHub-Event"],
+            is_known,
+        };
+        webhook::unwrap(context, root, own, out);
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

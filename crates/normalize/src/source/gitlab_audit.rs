@@ -57,16 +57,22 @@ impl Source for GitLabAudit {
 
     fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
         let is_known = |body: Value<'_>| {
-            body.any(&[
+            let marks = [
                 "author_id",
                 "entity_type",
                 "event_type",
                 "entity_path",
                 "target_type",
-            ])
-            .is_some()
+            ];
+            // GitLab's own webhooks have an `event_type` too.
+            let of_others = ["object_kind", "object_attributes"];
+            body.any(&marks).is_some() && body.any(&of_others).is_none()
         };
-        webhook::unwrap(context, root, is_known, out);
+        let own = webhook::Own {
+            headers: &["X-Gitlab-Audit-Event-Type"],
+            is_known,
+        };
+        webhook::unwrap(context, root, own, out);
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

@@ -44,16 +44,25 @@ impl Source for GitLabWebhook {
 
     fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
         let is_known = |body: Value<'_>| {
-            body.any(&[
+            let marks = [
                 "object_kind",
                 "event_name",
                 "object_attributes",
                 "project",
                 "project_id",
-            ])
-            .is_some()
+            ];
+            // GitHub's, Jira's and Azure's projects and names of events.
+            let of_others = ["sender", "webhookEvent", "operation_name", "event_data_id"];
+            // What is left of a system hook that does not say its name.
+            let nameless =
+                body.get("updated_at").is_some() && body.any(&["group_id", "user_id", "username"]).is_some();
+            (nameless || body.any(&marks).is_some()) && body.any(&of_others).is_none()
         };
-        webhook::unwrap(context, root, is_known, out);
+        let own = webhook::Own {
+            headers: &["X-Gitlab-Event"],
+            is_known,
+        };
+        webhook::unwrap(context, root, own, out);
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

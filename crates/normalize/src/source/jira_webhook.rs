@@ -28,10 +28,17 @@ impl Source for JiraWebhook {
 
     fn unwrap<'a>(&self, context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
         let is_known = |body: Value<'_>| {
+            // GitHub and GitLab have issues too.
+            let of_others = ["repository", "sender", "object_kind"];
             body.any(&["webhookEvent", "issue_event_type_name", "issue"])
                 .is_some()
+                && body.any(&of_others).is_none()
         };
-        webhook::unwrap(context, root, is_known, out);
+        let own = webhook::Own {
+            headers: &["X-Atlassian-Webhook-Identifier"],
+            is_known,
+        };
+        webhook::unwrap(context, root, own, out);
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

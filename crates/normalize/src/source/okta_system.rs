@@ -106,7 +106,16 @@ fn unwrap<'a>(
 fn one<'a>(value: Value<'a>, envelope: Value<'a>, in_record: bool, out: &mut List<'a, Unwrapped<'a>>) {
     let who = value.get("actor").is_some() && value.any(&["outcome", "target", "client"]).is_some();
     let marks = ["eventType", "uuid", "legacyEventType", "published"];
-    if value.kind() == Kind::Object && (who || value.any(&marks).is_some()) {
+    // CloudTrail and Azure DevOps have an `eventType` too.
+    let of_others = [
+        "eventSource",
+        "eventName",
+        "eventVersion",
+        "userIdentity",
+        "publisherId",
+    ];
+    let own = who || value.any(&marks).is_some();
+    if value.kind() == Kind::Object && own && value.any(&of_others).is_none() {
         out.push(Unwrapped::Child(Found {
             value,
             envelope,

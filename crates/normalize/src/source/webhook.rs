@@ -6,21 +6,52 @@ use changegate_types::{ActorType, Class, Mark, Reject, RejectCode, Verb};
 use crate::context::{Context, Found, List, Unwrapped};
 use crate::verb;
 
+/// Headers by which providers name the type of a webhook's event.
+const EVENT_HEADERS: [&str; 5] = [
+    "X-GitHub-Event",
+    "X-Gitlab-Event",
+    "X-Gitlab-Audit-Event-Type",
+    "X-Atlassian-Webhook-Identifier",
+    // Bitbucket.
+    "X-Event-Key",
+];
+
+/// How a source tells its bodies from those of others.
+#[derive(Clone, Copy)]
+pub(super) struct Own {
+    /// Whichever of these is there makes any body one of the source's.
+    pub(super) headers: &'static [&'static str],
+    /// Without them, what the body itself says.
+    pub(super) is_known: fn(Value<'_>) -> bool,
+}
+
+impl Own {
+    /// A header of another source outweighs what the body looks like.
+    fn is_known<'a>(&self, context: &Context<'a>, envelope: Value<'a>, body: Value<'a>) -> bool {
+        let headers = envelope.get("headers");
+        let sent = |name: &&str| {
+            let by_kafka = context.record.header(name).is_some_and(|value| !value.is_empty());
+            by_kafka || headers.get(name).is_some()
+        };
+        self.headers.iter().any(sent) || (!EVENT_HEADERS.iter().any(sent) && (self.is_known)(body))
+    }
+}
+
 /// Finds the bodies: bare, as `{"headers":{…},"body":{…}}` where the body may be JSON in a string (in base64 if
-/// `isBase64Encoded` says so), or a list of either. `is_known` tells a body of this source from anything else.
+/// `isBase64Encoded` says so), or a list of either.
 pub(super) fn unwrap<'a>(
     context: &mut Context<'a>,
     root: Value<'a>,
-    is_known: fn(Value<'a>) -> bool,
+    own: Own,
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
     if root.kind() != Kind::Array {
-        one(context, root, is_known, out);
+        one(context, root, own, out);
         return;
     }
     for item in root.items() {
         let before = out.len();
-        one(context, item, is_known, out);
+        one(context, item, own, out);
         if out.len() == before {
             out.push(Unwrapped::Reject(unknown(item)));
         }
@@ -30,14 +61,9 @@ pub(super) fn unwrap<'a>(
     }
 }
 
-fn one<'a>(
-    context: &mut Context<'a>,
-    root: Value<'a>,
-    is_known: fn(Value<'a>) -> bool,
-    out: &mut List<'a, Unwrapped<'a>>,
-) {
+fn one<'a>(context: &mut Context<'a>, root: Value<'a>, own: Own, out: &mut List<'a, Unwrapped<'a>>) {
     let wrapped = root.get("body");
-    let alone = wrapped.kind() == Kind::Object && !is_known(root);
+    let alone = wrapped.kind() == Kind::Object && !own.is_known(context, Value::MISSING, root);
     if wrapped.is_some() && (alone || root.get("headers").is_some()) {
         let body = if root.get("isBase64Encoded").bool() == Some(true) {
             match context.nested_base64(wrapped) {
@@ -48,16 +74,18 @@ fn one<'a>(
             context.nested(wrapped)
         };
         let in_record = wrapped.kind() == Kind::Object;
-        out.push(if body.kind() == Kind::Object {
-            Unwrapped::Child(Found {
-                value: body,
-                envelope: root,
-                in_record,
-            })
-        } else {
-            Unwrapped::Reject(unknown(wrapped))
-        });
-    } else if root.kind() == Kind::Object && is_known(root) {
+        out.push(
+            if body.kind() == Kind::Object && own.is_known(context, root, body) {
+                Unwrapped::Child(Found {
+                    value: body,
+                    envelope: root,
+                    in_record,
+                })
+            } else {
+                Unwrapped::Reject(unknown(wrapped))
+            },
+        );
+    } else if root.kind() == Kind::Object && own.is_known(context, Value::MISSING, root) {
         out.push(Unwrapped::Child(Found {
             value: root,
             envelope: Value::MISSING,

@@ -248,7 +248,22 @@ fn what_is_no_event_ends_with_a_reason() {
             r#"{"headers":{},"body":"payload=x"}"#,
             "reject unknown_envelope at 21",
         ),
-        (r#"{"headers":{},"body":"e30","isBase64Encoded":true}"#, "change"),
+        (
+            r#"{"headers":{"X-GitHub-Event":"star"},"body":"e30","isBase64Encoded":true}"#,
+            "change",
+        ),
+        (
+            r#"{"headers":{},"body":"e30","isBase64Encoded":true}"#,
+            "reject unknown_envelope at 21",
+        ),
+        (
+            r#"{"headers":{"X-Gitlab-Event":"Push Hook"},"body":{"repository":{"name":"a"}}}"#,
+            "reject unknown_envelope at 49",
+        ),
+        (
+            r#"{"actor":{"name":"ada"},"repository":{"name":"a"}}"#,
+            "reject unknown_envelope at 0",
+        ),
     ] {
         assert_eq!(outcome(SOURCE, bytes.as_bytes()), expected, "{bytes}");
     }
