@@ -568,7 +568,7 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
         run(seed);
         return;
     }
-    let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(30);
+    let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(100);
     (0..seeds).for_each(run);
     COUNTS.with_borrow(|[kills, wipes, rebalances, lost, late, refusals, copies, durable]| {
         println!(
