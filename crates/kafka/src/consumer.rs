@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use changegate_pipeline::ledger::Range;
@@ -113,8 +114,13 @@ impl Message for Record<'_> {
     }
 
     fn headers<'m>(&'m self, each: &mut dyn FnMut(&'m str, &'m [u8])) {
-        for header in self.0.headers().iter().flat_map(|headers| headers.iter()) {
-            each(header.key, header.value.unwrap_or_default());
+        let Some(headers) = self.0.headers() else { return };
+        for index in 0..headers.count() {
+            // The client library panics on a name that is not UTF-8, which any producer may send.
+            let header = catch_unwind(AssertUnwindSafe(|| headers.get(index)));
+            if let Ok(header) = header {
+                each(header.key, header.value.unwrap_or_default());
+            }
         }
     }
 }
@@ -137,6 +143,11 @@ fn log_error(error: &KafkaError) -> LogError {
         Some(code @ (Code::Fatal | Code::FencedInstanceId | Code::InvalidArgument)) => {
             LogError::Fatal(format!("{code}: {error}"))
         }
+        // The client has stopped reading the partition for good: only a new start, at which the ledger decides, goes on.
+        Some(code @ Code::AutoOffsetReset) => LogError::Fatal(format!(
+            "the brokers no longer hold the record that is due, by retention or because the topic was made anew ({code}): \
+             start again, and the ledger says where to go on or what is lost"
+        )),
         Some(
             code @ (Code::UnknownTopic
             | Code::UnknownTopicOrPartition
@@ -169,7 +180,9 @@ impl Log for Consumer {
                 list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset));
             added.map_err(|error| log_error(&error))?;
         }
-        self.member.assign(&list).map_err(|error| log_error(&error))
+        self.member.assign(&list).map_err(|error| log_error(&error))?;
+        // A pause outlives the assignment it was made in.
+        self.member.resume(&list).map_err(|error| log_error(&error))
     }
 
     fn unassign(&self) -> Result<(), LogError> {

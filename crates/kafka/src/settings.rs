@@ -113,6 +113,8 @@ impl Settings {
                 self.record_bytes_max.max(1 << 20).to_string(),
             )
             .set("fetch.wait.max.ms", "50")
+            // New partitions are heard of before anybody takes them for another member's.
+            .set("topic.metadata.refresh.interval.ms", "10000")
             .set("socket.keepalive.enable", "true")
             // Ends of partitions and states of connections come with these: nobody is asked while records wait.
             .set("statistics.interval.ms", "2000");

@@ -272,18 +272,18 @@ impl State {
     fn take(&mut self, index: usize, log: &impl Log) -> Result<Option<Held>, LogError> {
         let share = self.share();
         let lane = &mut self.lanes[index];
-        let Some(held) = lane.held.pop_front() else {
+        let Some(size) = lane.held.front().map(Held::size) else {
             return Ok(None);
         };
-        lane.bytes -= held.size();
-        self.bytes -= held.size();
-        if lane.full && lane.bytes <= share / 2 {
-            lane.full = false;
+        if lane.full && lane.bytes - size <= share / 2 {
             if !lane.paused {
                 log.resume(std::slice::from_ref(&lane.partition))?;
             }
+            lane.full = false;
         }
-        Ok(Some(held))
+        lane.bytes -= size;
+        self.bytes -= size;
+        Ok(lane.held.pop_front())
     }
 
     /// What to do next, and how far this worker has come in record time.
@@ -403,7 +403,10 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
                     let since = *state.quiet_since.get_or_insert(up);
                     if up.saturating_sub(since) > self.rules.patience {
                         state.quiet_since = None;
-                        let empty = state.lanes.iter_mut().filter(|lane| lane.held.is_empty());
+                        let empty = state
+                            .lanes
+                            .iter_mut()
+                            .filter(|lane| lane.held.is_empty() && !lane.paused);
                         empty.for_each(|lane| lane.silent = true);
                     }
                     return Ok(None);
@@ -498,6 +501,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let mut state = self.state.borrow_mut();
+        state.quiet_since = None;
         for partition in partitions {
             if let Some(lane) = state.lane(partition) {
                 lane.paused = true;
@@ -508,6 +512,8 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let mut state = self.state.borrow_mut();
+        // Whoever was told to be quiet is not silent.
+        state.quiet_since = None;
         let mut due = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let full = state.lane(partition).is_some_and(|lane| {

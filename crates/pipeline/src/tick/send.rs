@@ -60,8 +60,14 @@ impl<P: Ports> Worker<P> {
             let index = tag as u32;
             sending.due.push_back(index);
             let message = &mut self.tick.batch.outgoing[index as usize];
-            if matches!(error, SendError::TooLarge(_)) && message.cut() {
-                continue;
+            if let SendError::TooLarge(reason) = error {
+                if message.cut() {
+                    continue;
+                }
+                return Err(Error::Send {
+                    topic: message.topic.clone(),
+                    reason,
+                });
             }
             sending.not_before = now.up + BACKOFF;
             self.note_trouble(Side::Outbox, Some(Trouble::no_answer(error.to_string())));
