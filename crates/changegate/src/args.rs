@@ -323,7 +323,7 @@ pub(crate) enum DlqCommand {
         #[arg(long)]
         all: bool,
         /// Why; kept in `operations`.
-        #[arg(long, required_unless_present = "dry_run")]
+        #[arg(long, required_unless_present = "dry_run", value_parser = not_blank)]
         reason: Option<String>,
         /// Send nothing: say what would be sent.
         #[arg(long)]
@@ -471,9 +471,29 @@ pub(crate) enum ConfigCommand {
     },
 }
 
+/// A text that says something.
+fn not_blank(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is blank".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replay_needs_a_reason_that_says_something() {
+        let parse = |reason: &str| {
+            let words = ["changegate", "dlq", "replay", "--all", "--reason", reason];
+            command().try_get_matches_from(words).map(|_| ())
+        };
+        assert!(parse("reads it since 0.2").is_ok());
+        for blank in ["", " \t"] {
+            assert!(parse(blank).is_err(), "{blank:?}");
+        }
+    }
 
     #[test]
     fn the_help_names_every_command_once_and_each_shows_an_example() {

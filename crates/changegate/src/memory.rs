@@ -6,8 +6,9 @@
 //! start is empty then, and `state.learn_back_records` of each partition are learned from again.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -202,10 +203,19 @@ impl Memory {
         let digest = Sha256::digest(&bytes);
         bytes.extend_from_slice(&digest);
         let folder = &self.folder;
-        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        // Names of actors and resources are in it.
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private
+            .create(folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
         let (file, fresh) = (folder.join(FILE), folder.join(format!("{FILE}.new")));
         let write = || -> std::io::Result<()> {
-            let mut out = File::create(&fresh)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut out = options.open(&fresh)?;
+            // One that was left half written may have other rights.
+            out.set_permissions(Permissions::from_mode(0o600))?;
             out.write_all(&bytes)?;
             out.sync_all()?;
             std::fs::rename(&fresh, &file)?;

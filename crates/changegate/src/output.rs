@@ -13,14 +13,18 @@ use crate::args::Format;
 /// Width of tables where nobody says how wide the screen is.
 const WIDTH: u16 = 100;
 
+/// Columns of the terminal, where standard output is one.
+pub(crate) fn screen_width() -> Option<u16> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
+}
+
 /// A table without lines, as wide as the terminal.
 fn table() -> Table {
-    let asked = terminal_size::terminal_size_of(io::stdout());
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(asked.map_or(WIDTH, |(width, _)| width.0.max(60)));
+        .set_width(screen_width().map_or(WIDTH, |width| width.max(60)));
     table
 }
 

@@ -130,38 +130,44 @@ fn parse_hash(text: &str) -> anyhow::Result<changegate_types::Digest> {
 /// `models/default/<newest version>`: beside the working folder, beside the program, or where it was built.
 fn shipped_model() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
-    let beside = |up: &str| program.parent().map(|folder| folder.join(up));
-    let places = [
-        Some(PathBuf::from("models")),
-        beside("models"),
-        beside("../share/changegate/models"),
-        beside("../../models"),
-    ];
-    for place in places.iter().flatten() {
-        let Ok(versions) = std::fs::read_dir(place.join("default")) else {
-            continue;
-        };
-        let newest = versions
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .max_by_key(|path| {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                name.split('.')
-                    .map(|part| part.parse().unwrap_or(0))
-                    .collect::<Vec<u64>>()
-            });
-        if let Some(newest) = newest {
-            return Ok(newest);
+    let places = model_places(&program);
+    if let Some(newest) = places.iter().find_map(|place| newest_model(place)) {
+        return Ok(newest);
+    }
+    let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    bail!(
+        "no model found (looked for default/VERSION with SHA256SUMS in {}): give --model, or set model.path",
+        looked.join(", ")
+    )
+}
+
+/// Folders named `models` that count.
+fn model_places(program: &Path) -> Vec<PathBuf> {
+    let mut places = vec![PathBuf::from("models")];
+    if let Some(folder) = program.parent() {
+        places.push(folder.join("models"));
+        places.push(folder.join("../share/changegate/models"));
+        // Two folders up is the project only for a program that was built there; elsewhere it is anyone's.
+        if folder.ends_with("target/release") || folder.ends_with("target/debug") {
+            places.push(folder.join("../../models"));
         }
     }
-    bail!(
-        "no model found in models/default beside the working folder or the program: give --model, or set model.path"
-    )
+    places
+}
+
+/// The newest version in there that is a whole model.
+fn newest_model(models: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(models.join("default")).ok()?;
+    versions
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.join("SHA256SUMS").is_file())
+        .max_by_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.split('.')
+                .map(|part| part.parse().unwrap_or(0))
+                .collect::<Vec<u64>>()
+        })
 }
 
 /// What the scorer may remember.
@@ -174,5 +180,45 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
         waiting: state.waiting_max,
         waiting_hours: state.waiting_hours,
         learning_changes: settings.decision.learning_changes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_model_counts_and_the_newest_wins() {
+        let models = std::env::temp_dir().join(format!("changegate-models-{}", std::process::id()));
+        let make = |version: &str, whole: bool| {
+            let folder = models.join("default").join(version);
+            std::fs::create_dir_all(&folder).unwrap();
+            if whole {
+                std::fs::write(folder.join("SHA256SUMS"), "").unwrap();
+            }
+        };
+        assert_eq!(newest_model(&models), None);
+        make("0.9.0", false);
+        assert_eq!(newest_model(&models), None);
+        make("0.2.0", true);
+        make("0.10.0", true);
+        make("1.0.0", false);
+        let found = newest_model(&models);
+        std::fs::remove_dir_all(&models).unwrap();
+        assert_eq!(found, Some(models.join("default/0.10.0")));
+    }
+
+    #[test]
+    fn two_folders_up_counts_only_where_the_program_was_built() {
+        let built = model_places(Path::new("/src/target/release/changegate"));
+        assert!(
+            built.contains(&PathBuf::from("/src/target/release/../../models")),
+            "{built:?}"
+        );
+        let installed = model_places(Path::new("/usr/local/bin/changegate"));
+        assert!(
+            !installed.iter().any(|place| place.ends_with("../../models")),
+            "{installed:?}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file that was named is not there or cannot be read.
-    #[error("cannot read the config file {}: {source}; name another one with --config", path.display())]
+    #[error("cannot read the config file {}; name another one with --config", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum Error {
         message: String,
     },
     /// The key that `up` keeps cannot be read or made.
-    #[error("the mask key in {} cannot be read or made: {source}", path.display())]
+    #[error("the mask key in {} cannot be read or made", path.display())]
     MaskKey {
         /// Its file.
         path: PathBuf,

@@ -19,7 +19,7 @@ use crate::{Health, Metrics, Tasks, spawn};
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {source}; set http.listen to a free address")]
+    #[error("cannot listen on {address}; set http.listen to a free address")]
     Listen {
         /// Which.
         address: SocketAddr,

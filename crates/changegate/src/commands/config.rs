@@ -1,9 +1,11 @@
 use std::path::Path;
 
+use changegate_config::Error;
 use changegate_normalize::JsonLine;
 
 use super::Answer;
 use crate::args::{Config, ConfigCommand, Format};
+use crate::output::Printer;
 use crate::{output, setup};
 
 pub(crate) fn run(config: Option<&Path>, asked: &Config) -> Answer {
@@ -19,10 +21,7 @@ pub(crate) fn run(config: Option<&Path>, asked: &Config) -> Answer {
                 output::sheet(printed.output, &line.finish())?;
                 Ok(true)
             }
-            Err(error) => {
-                eprintln!("{error:#}");
-                Ok(false)
-            }
+            Err(error) => refused(error, printed.output),
         },
         ConfigCommand::Show { redacted: _, output } => {
             let text = setup::settings(config)?.to_toml_redacted();
@@ -35,4 +34,33 @@ pub(crate) fn run(config: Option<&Path>, asked: &Config) -> Answer {
             Ok(true)
         }
     }
+}
+
+/// What is wrong with the settings. A file that cannot be read is no answer, but an error.
+fn refused(error: anyhow::Error, format: Format) -> Answer {
+    let faults = match error.downcast_ref::<Error>() {
+        Some(Error::Invalid { problems }) => problems
+            .iter()
+            .map(|problem| {
+                (
+                    problem.key.as_str(),
+                    format!("{}: {}", problem.origin, problem.message),
+                )
+            })
+            .collect(),
+        Some(Error::Syntax { .. }) => vec![("", error.to_string())],
+        _ => return Err(error),
+    };
+    if format == Format::Table {
+        eprintln!("{error:#}");
+        return Ok(false);
+    }
+    let mut printer = Printer::stdout(format, &[]);
+    for (key, problem) in faults {
+        let mut line = JsonLine::new();
+        line.text("key", key).text("problem", &problem);
+        printer.line(line)?;
+    }
+    printer.finish()?;
+    Ok(false)
 }

@@ -300,7 +300,10 @@ fn show(settings: &Settings, text: &str, raw: bool, printed: &Printed) -> Answer
                 true => value.len(),
                 false => one.letter.number(header::AT_BYTE).unwrap_or(0),
             };
-            println!("bytes as kept, secrets masked:\n{}", marked(value, at));
+            println!(
+                "bytes as kept, secrets masked:\n{}",
+                marked(value, at, around(output::screen_width()))
+            );
             if String::from_utf8_lossy(value).contains(COMMITMENT) {
                 println!("(at_byte counts in the bytes as received; masking has changed their number)");
             }
@@ -331,13 +334,20 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with("changegate.replay.")
 }
 
+/// How many bytes before and after the place fit the screen in one line: in two, the mark would point elsewhere.
+fn around(screen: Option<u16>) -> usize {
+    screen.map_or(AROUND, |width| {
+        (usize::from(width).saturating_sub(2) / 2).min(AROUND)
+    })
+}
+
 /// The bytes around the fault in one line, and a mark below the place. What does not print is a dot, so that a byte is a
 /// column.
-fn marked(value: &[u8], at: usize) -> String {
+fn marked(value: &[u8], at: usize, around: usize) -> String {
     let at = at.min(value.len());
     let (from, to) = (
-        at.saturating_sub(AROUND),
-        at.saturating_add(AROUND).min(value.len()),
+        at.saturating_sub(around),
+        at.saturating_add(around).min(value.len()),
     );
     let shown: String = value
         .get(from..to)
@@ -500,13 +510,17 @@ mod tests {
 
     #[test]
     fn the_mark_stands_below_the_byte() {
-        assert_eq!(marked(b"{broken", 1), "{broken\n ^ byte 1, 0x62");
-        assert_eq!(marked(b"{\n\xffx", 4), "{..x\n    ^ the end");
+        assert_eq!(marked(b"{broken", 1, AROUND), "{broken\n ^ byte 1, 0x62");
+        assert_eq!(marked(b"{\n\xffx", 4, AROUND), "{..x\n    ^ the end");
         let long = [b'a'; 1_000];
-        let text = marked(&long, 500);
-        let (bytes, mark) = text.split_once('\n').unwrap();
-        assert!(bytes.starts_with('…') && bytes.ends_with('…'), "{text}");
-        assert_eq!(mark.find('^'), Some(AROUND + 1), "{text}");
-        assert_eq!(marked(b"", 9), "\n^ the end");
+        for screen in [None, Some(80), Some(61), Some(1_000)] {
+            let text = marked(&long, 500, around(screen));
+            let (bytes, mark) = text.split_once('\n').unwrap();
+            assert!(bytes.starts_with('…') && bytes.ends_with('…'), "{text}");
+            assert_eq!(mark.find('^'), Some(around(screen) + 1), "{text}");
+            let width = screen.map_or(2 * AROUND + 2, usize::from);
+            assert!(bytes.chars().count() <= width, "{text}");
+        }
+        assert_eq!(marked(b"", 9, AROUND), "\n^ the end");
     }
 }
