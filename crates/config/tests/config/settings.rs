@@ -424,7 +424,14 @@ fn the_local_mask_key_is_made_once_and_kept() {
     fs::write(dir.join("mask_key"), "short\n").unwrap();
     let mut settings = parse(&text, &[]).unwrap();
     let error = settings.ensure_local_mask_key(&[0; 32]).unwrap_err();
-    assert!(error.to_string().contains("too short"), "{error}");
+    let file = dir.join("mask_key");
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    // What is wrong with it stands in the cause, which the program prints behind it.
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert!(
+        cause.as_ref().is_some_and(|cause| cause.contains("too short")),
+        "{cause:?}"
+    );
     fs::remove_dir_all(&dir).unwrap();
 }
 
