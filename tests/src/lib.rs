@@ -4,11 +4,13 @@ mod beside;
 mod proxy;
 mod served;
 mod site;
+mod wire;
 
 pub use beside::{Folder, Said, Up};
 pub use proxy::{Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};
+pub use wire::produce;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -53,7 +55,8 @@ pub fn said(output: &Output) -> String {
     )
 }
 
-/// Asks again and again until there is an answer.
+/// Asks again and again until there is an answer: other processes tell nobody when they are done. What comes of the test
+/// depends on the answer alone; the pause between two questions only leaves the machine to those who are asked about.
 ///
 /// # Panics
 /// After [`PATIENCE`], with what was waited for.

@@ -226,6 +226,12 @@ impl Site {
             .expect("a consumer")
     }
 
+    /// Where the first partition of a topic ends.
+    pub fn end_of(&self, looker: &BaseConsumer, topic: &str) -> i64 {
+        let ends = looker.fetch_watermarks(topic, 0, QUESTION);
+        ends.expect("the broker answers").1
+    }
+
     /// What the looker's group has committed.
     pub fn committed(&self, looker: &BaseConsumer, topics: &[(&str, i32)]) -> Vec<Committed> {
         let mut asked = TopicPartitionList::new();

@@ -157,13 +157,29 @@ impl Admin {
     /// # Errors
     /// Where the brokers do not answer in this time.
     pub fn partitions(&self, name: &str, within: Duration) -> Result<Option<usize>, Error> {
-        let about = |error| self.settings.error(format!("looking at topic {name}"), error);
-        let metadata = self.reader.fetch_metadata(Some(name), within).map_err(about)?;
+        let numbers = self.numbers(name, within)?;
+        Ok(numbers.map(|numbers| numbers.len()))
+    }
+
+    /// The numbers of a topic's partitions; `None` where the brokers know none of this name.
+    fn numbers(&self, name: &str, within: Duration) -> Result<Option<Vec<i32>>, Error> {
+        let metadata = self.reader.fetch_metadata(Some(name), within);
+        let metadata = metadata.map_err(|error| self.about(name, error))?;
         let known = metadata
             .topics()
             .iter()
             .find(|topic| topic.name() == name && topic.error().is_none());
-        Ok(known.map(|topic| topic.partitions().len()))
+        Ok(known.map(|topic| {
+            topic
+                .partitions()
+                .iter()
+                .map(|partition| partition.id())
+                .collect()
+        }))
+    }
+
+    fn about(&self, name: &str, error: KafkaError) -> Error {
+        self.settings.error(format!("looking at topic {name}"), error)
     }
 
     /// First and next offset. A partition that was made a moment ago has no leader yet: it is asked again.
@@ -187,19 +203,12 @@ impl Admin {
     /// # Errors
     /// Where the brokers do not answer.
     pub fn look(&self, name: &str) -> Result<Option<TopicState>, Error> {
-        let about = |error| self.settings.error(format!("looking at topic {name}"), error);
-        let metadata = self.reader.fetch_metadata(Some(name), QUESTION).map_err(about)?;
-        let Some(topic) = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == name && topic.error().is_none())
-        else {
+        let Some(numbers) = self.numbers(name, QUESTION)? else {
             return Ok(None);
         };
-        let mut partitions = Vec::new();
-        for partition in topic.partitions() {
-            partitions.push(self.watermarks(name, partition.id()).map_err(about)?);
-        }
+        let partitions = numbers.into_iter().map(|number| self.watermarks(name, number));
+        let partitions: Result<_, _> = partitions.collect();
+        let partitions = partitions.map_err(|error| self.about(name, error))?;
         Ok(Some(TopicState {
             name: name.to_owned(),
             partitions,

@@ -6,11 +6,11 @@ use changegate_pipeline::log::{
     CommitError, CommitOffset, Committed, Log, LogError, Message, Rebalance, TopicPartition,
 };
 use changegate_types::{Position, RawRecord, TimeMicros};
-use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _, Timestamp};
 use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{ClientConfig, Offset};
 
 use crate::connections::Connections;
 use crate::context::Context;
@@ -38,45 +38,92 @@ impl Consumer {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn join(settings: &Settings, instance_id: &str, topics: &[&str]) -> Result<Self, Error> {
-        let make = |config: rdkafka::ClientConfig| {
-            let made: Result<BaseConsumer<Context>, KafkaError> =
-                config.create_with_context(Context::default());
-            made.map_err(|error| settings.error("creating a consumer", error))
-        };
-        let member = make(settings.member(instance_id))?;
-        let reader = make(settings.reader())?;
+        let member = client(settings, settings.member(instance_id))?;
+        let reader = client(settings, settings.reader())?;
         member
             .subscribe(topics)
             .map_err(|error| settings.error(format!("subscribing to {topics:?}"), error))?;
         Ok(Self { member, reader })
     }
-}
 
-impl Consumer {
+    /// Joins no group: only [`Log::fetch`] and [`Log::watermarks`] are of use.
+    pub(crate) fn reader(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self {
+            member: client(settings, settings.reader())?,
+            reader: client(settings, settings.reader())?,
+        })
+    }
+
     /// What the member's connections tell, for metrics and probes.
     pub fn connections(&self) -> Connections {
         self.member.context().connections.clone()
     }
+
+    fn show_at(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+        show: &mut dyn FnMut(&RawRecord<'_>),
+    ) -> Result<bool, LogError> {
+        loop {
+            let message = match self.reader.poll(QUESTION) {
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
+                Some(Err(error)) => return Err(log_error(&error)),
+                None => {
+                    return Err(LogError::Wait(format!(
+                        "no answer for offset {offset} of {partition:?}"
+                    )));
+                }
+            };
+            if message.offset() < offset {
+                continue;
+            }
+            if message.offset() > offset {
+                return Ok(false);
+            }
+            let record = Record(message);
+            let mut headers = Vec::new();
+            record.headers(&mut |name, value| headers.push((name, value)));
+            show(&RawRecord {
+                position: Position {
+                    topic: &partition.topic,
+                    incarnation: 0,
+                    partition: partition.partition,
+                    offset,
+                },
+                kafka_time: record.time().unwrap_or_default(),
+                key: record.key(),
+                headers: &headers,
+                value: record.value(),
+            });
+            return Ok(true);
+        }
+    }
+}
+
+/// Hands over the headers whose names are text. The client library panics on any other name, which a producer may send.
+pub(crate) fn each_header<'m>(message: &'m BorrowedMessage<'_>, each: &mut dyn FnMut(&'m str, &'m [u8])) {
+    let Some(headers) = message.headers() else {
+        return;
+    };
+    for index in 0..headers.count() {
+        if let Ok(header) = catch_unwind(AssertUnwindSafe(|| headers.get(index))) {
+            each(header.key, header.value.unwrap_or_default());
+        }
+    }
+}
+
+fn client(settings: &Settings, config: ClientConfig) -> Result<BaseConsumer<Context>, Error> {
+    config
+        .create_with_context(Context::default())
+        .map_err(|error| settings.error("creating a consumer", error))
 }
 
 impl Drop for Consumer {
     fn drop(&mut self) {
         self.member.context().close();
         self.reader.context().close();
-    }
-}
-
-impl Consumer {
-    /// Joins no group: only [`Log::fetch`] and [`Log::watermarks`] are of use.
-    pub(crate) fn reader(settings: &Settings) -> Result<Self, Error> {
-        let make = || {
-            let made = settings.reader().create_with_context(Context::default());
-            made.map_err(|error| settings.error("creating a reader", error))
-        };
-        Ok(Self {
-            member: make()?,
-            reader: make()?,
-        })
     }
 }
 
@@ -114,14 +161,7 @@ impl Message for Record<'_> {
     }
 
     fn headers<'m>(&'m self, each: &mut dyn FnMut(&'m str, &'m [u8])) {
-        let Some(headers) = self.0.headers() else { return };
-        for index in 0..headers.count() {
-            // The client library panics on a name that is not UTF-8, which any producer may send.
-            let header = catch_unwind(AssertUnwindSafe(|| headers.get(index)));
-            if let Ok(header) = header {
-                each(header.key, header.value.unwrap_or_default());
-            }
-        }
+        each_header(&self.0, each);
     }
 }
 
@@ -284,57 +324,18 @@ impl Log for Consumer {
     }
 }
 
-impl Consumer {
-    fn show_at(
-        &self,
-        partition: &TopicPartition,
-        offset: i64,
-        show: &mut dyn FnMut(&RawRecord<'_>),
-    ) -> Result<bool, LogError> {
-        loop {
-            let message = match self.reader.poll(QUESTION) {
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
-                Some(Err(error)) => return Err(log_error(&error)),
-                None => {
-                    return Err(LogError::Wait(format!(
-                        "no answer for offset {offset} of {partition:?}"
-                    )));
-                }
-            };
-            if message.offset() < offset {
-                continue;
-            }
-            if message.offset() > offset {
-                return Ok(false);
-            }
-            let record = Record(message);
-            let mut headers = Vec::new();
-            record.headers(&mut |name, value| headers.push((name, value)));
-            show(&RawRecord {
-                position: Position {
-                    topic: &partition.topic,
-                    incarnation: 0,
-                    partition: partition.partition,
-                    offset,
-                },
-                kafka_time: record.time().unwrap_or_default(),
-                key: record.key(),
-                headers: &headers,
-                value: record.value(),
-            });
-            return Ok(true);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_what_cannot_mend_itself_is_fatal() {
-        for code in [Code::Fatal, Code::FencedInstanceId, Code::InvalidArgument] {
+        for code in [
+            Code::Fatal,
+            Code::FencedInstanceId,
+            Code::InvalidArgument,
+            Code::AutoOffsetReset,
+        ] {
             let error = log_error(&KafkaError::MessageConsumption(code));
             assert!(matches!(error, LogError::Fatal(_)), "{code}");
         }

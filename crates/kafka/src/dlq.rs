@@ -6,10 +6,10 @@ use changegate_types::RawRecord;
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, each_header};
 use crate::context::Context;
 use crate::producer::Sender;
 use crate::settings::{Error, Settings};
@@ -50,9 +50,7 @@ impl DeadLetter {
         let incarnation = self.header(header::INCARNATION)?.parse().ok()?;
         Some((partition, offset, incarnation))
     }
-}
 
-impl DeadLetter {
     /// The position that names the record and its rows, however often it was replayed: that of the first delivery.
     /// `(topic, partition, offset, incarnation)`; `None` for what is none of our letters.
     pub fn identity(&self) -> Option<(TopicPartition, i64, u32)> {
@@ -154,15 +152,16 @@ impl DeadLetters {
                 Some(Err(error)) => return Err(error),
                 Some(Ok(message)) => message,
             };
-            let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-            let headers =
-                headers.map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()));
+            let mut headers = Vec::new();
+            each_header(&message, &mut |name, value| {
+                headers.push((name.to_owned(), value.to_vec()))
+            });
             let letter = DeadLetter {
                 partition: message.partition(),
                 offset: message.offset(),
                 time_ms: message.timestamp().to_millis().unwrap_or_default(),
                 key: message.key().map(<[u8]>::to_vec),
-                headers: headers.collect(),
+                headers,
                 value: message.payload().map(<[u8]>::to_vec),
             };
             let last = letter.offset + 1 >= to;

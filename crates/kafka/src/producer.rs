@@ -34,6 +34,15 @@ fn send_error(error: &KafkaError, reason: String) -> SendError {
     }
 }
 
+fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> OwnedHeaders {
+    headers.fold(OwnedHeaders::new(), |owned, (key, value)| {
+        owned.insert(Header {
+            key,
+            value: Some(value),
+        })
+    })
+}
+
 /// Sends requests, decisions and dead letters, and tells when they are durable.
 pub struct Producer {
     producer: BaseProducer<Answers>,
@@ -61,15 +70,8 @@ impl Producer {
 
 impl Outbox for Producer {
     fn send(&mut self, message: &Outgoing, tag: u64) -> Result<bool, SendError> {
-        let headers = message
-            .headers
-            .iter()
-            .fold(OwnedHeaders::new(), |headers, (name, value)| {
-                headers.insert(Header {
-                    key: name,
-                    value: Some(value),
-                })
-            });
+        let headers = message.headers.iter();
+        let headers = owned(headers.map(|(name, value)| (name.as_str(), value.as_slice())));
         let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(&message.topic, Box::new(tag))
             .headers(headers);
         if let Some(key) = &message.key {
@@ -154,14 +156,7 @@ impl Sender {
         time_ms: i64,
     ) -> Result<(), Error> {
         loop {
-            let own = headers
-                .iter()
-                .fold(OwnedHeaders::new(), |headers, (name, value)| {
-                    headers.insert(Header {
-                        key: name,
-                        value: Some(*value),
-                    })
-                });
+            let own = owned(headers.iter().copied());
             let mut record = BaseRecord::<[u8], [u8], Box<u64>>::with_opaque_to(topic, Box::new(tag))
                 .headers(own)
                 .payload(value)

@@ -103,6 +103,16 @@ fn config(site: &Site, name: &str) -> Config {
         .with("state.learn_back_records", "1000")
 }
 
+/// What is waited for after an answer, before the kill.
+#[derive(Clone, Copy, Debug)]
+enum After {
+    AtOnce,
+    Request,
+    Commit,
+}
+
+const AFTER: [After; 3] = [After::AtOnce, After::Request, After::Commit];
+
 /// What was seen on the way.
 #[derive(Default)]
 struct Counts {
@@ -129,8 +139,21 @@ fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
             proxy.reached().then_some(())
         });
         if moment == Moment::Answered {
-            // Anywhere in what follows: sends, the closing commit, the next fence.
-            std::thread::sleep(Duration::from_micros(dice.below(20_000)));
+            // What follows an answer: more inserts, sends, the commit that closes the batch and opens the next.
+            let before = (
+                site.end_of(&looker, &config.approval_topic),
+                site.committed(&looker, &partitions),
+            );
+            let what = AFTER[dice.below(AFTER.len() as u64) as usize];
+            until(&format!("kill {kill}: {what:?}"), || {
+                program.check();
+                let due = match what {
+                    After::AtOnce => true,
+                    After::Request => site.end_of(&looker, &config.approval_topic) > before.0,
+                    After::Commit => site.committed(&looker, &partitions) != before.1,
+                };
+                due.then_some(())
+            });
         }
         program.kill();
         let before = site.committed(&looker, &partitions);
