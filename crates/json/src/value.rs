@@ -94,13 +94,6 @@ impl<'a> Value<'a> {
         document.slice(node)
     }
 
-    /// Whether it is a string with escapes in it.
-    #[inline]
-    pub fn has_escapes(&self) -> bool {
-        self.node()
-            .is_some_and(|node| node.kind == NodeKind::String && node.flag)
-    }
-
     /// The string; `None` for anything else.
     #[inline]
     pub fn str(&self) -> Option<&'a str> {

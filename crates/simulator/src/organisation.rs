@@ -485,11 +485,6 @@ impl Organisation {
         rules
     }
 
-    /// Keys of the teams, which are the projects in the ticket system.
-    pub fn team_keys(&self) -> Vec<&'static str> {
-        self.teams.iter().map(|team| team.key).collect()
-    }
-
     /// How many people and service accounts there are.
     pub fn size(&self) -> (usize, usize) {
         (self.people.len(), self.services.len())
