@@ -12,7 +12,7 @@ use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::{Ports, Worker};
 use changegate_telemetry::{Clock as _, Gauge, Metric, Metrics, SystemClock, Tasks, spawn};
 
-use crate::memory::Memory;
+use crate::memory::{Memory, Taken};
 use crate::stream::Totals;
 
 /// How often the topics are looked at.
@@ -117,20 +117,16 @@ impl Crew {
         }
     }
 
-    fn store(&self, taken: anyhow::Result<Option<Vec<u8>>>) {
-        let stored = taken.and_then(|bytes| match bytes {
-            None => Ok(0),
-            Some(bytes) => {
-                let length = bytes.len();
-                self.memory.store(bytes)?;
-                Ok(length)
-            }
+    fn store(&self, taken: anyhow::Result<Taken>) {
+        let current = taken.and_then(|taken| match taken {
+            Taken::Unfit => Ok(false),
+            Taken::Current => Ok(true),
+            Taken::Fresh(snapshot) => self.memory.store(snapshot).map(|()| true),
         });
         let mut round = self.round();
-        match stored {
-            Ok(0) => {}
-            Ok(bytes) => {
-                tracing::debug!(bytes, "snapshot stored");
+        match current {
+            Ok(false) => {}
+            Ok(true) => {
                 round.stored = SystemClock.up();
                 round.failed = false;
             }

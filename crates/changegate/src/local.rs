@@ -24,13 +24,14 @@ const MADE_BY: &str = "# Made by process ";
 pub(crate) struct Local {
     clickhouse: Option<ClickHouse>,
     kafka: Option<Kafka>,
-    running: PathBuf,
+    /// The file that names them; none where all engines are configured.
+    running: Option<PathBuf>,
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
         // Where it stays, the next command says that nothing runs behind it.
-        let _ = std::fs::remove_file(&self.running);
+        let _ = self.running.as_ref().map(std::fs::remove_file);
     }
 }
 
@@ -123,8 +124,11 @@ impl Local {
             settings.kafka.bootstrap = kafka.bootstrap();
             settings.kafka.retention = settings.kafka.retention.max(RETENTION);
         }
-        let running = settings.engines.data_dir.join(RUNNING_FILE);
-        write_running(settings, &running).with_context(|| format!("writing {}", running.display()))?;
+        let own = clickhouse.is_some() || kafka.is_some();
+        let running = own.then(|| settings.engines.data_dir.join(RUNNING_FILE));
+        if let Some(running) = &running {
+            write_running(settings, running).with_context(|| format!("writing {}", running.display()))?;
+        }
         Ok(Self {
             clickhouse,
             kafka,

@@ -111,6 +111,22 @@ impl Positions {
     }
 }
 
+/// What there is to keep when all workers stand still.
+pub(crate) enum Taken {
+    /// Something is not committed.
+    Unfit,
+    /// The last snapshot holds all of it.
+    Current,
+    /// A new one.
+    Fresh(Snapshot),
+}
+
+/// A snapshot on its way to the disk.
+pub(crate) struct Snapshot {
+    bytes: Vec<u8>,
+    positions: String,
+}
+
 /// All of it, shared by the workers of the process.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -171,14 +187,17 @@ impl Memory {
         }
     }
 
-    /// The snapshot as bytes. Workers must stand still. `None`: there is nothing new, or something is not committed.
-    pub(crate) fn snapshot(&self) -> anyhow::Result<Option<Vec<u8>>> {
+    fn saved(&self) -> MutexGuard<'_, String> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the snapshot. Workers must stand still.
+    pub(crate) fn snapshot(&self) -> anyhow::Result<Taken> {
         let Some(positions) = self.positions.durable() else {
-            return Ok(None);
+            return Ok(Taken::Unfit);
         };
-        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        if *saved == positions {
-            return Ok(None);
+        if *self.saved() == positions {
+            return Ok(Taken::Current);
         }
         let mut out = MAGIC.to_vec();
         put(&mut out, self.identity.as_bytes());
@@ -194,12 +213,15 @@ impl Memory {
         part.clear();
         self.state.write_snapshot(&mut part)?;
         put(&mut out, &part);
-        *saved = positions;
-        Ok(Some(out))
+        Ok(Taken::Fresh(Snapshot {
+            bytes: out,
+            positions,
+        }))
     }
 
     /// Puts it into the place of the one before, whole or not at all.
-    pub(crate) fn store(&self, mut bytes: Vec<u8>) -> anyhow::Result<()> {
+    pub(crate) fn store(&self, snapshot: Snapshot) -> anyhow::Result<()> {
+        let Snapshot { mut bytes, positions } = snapshot;
         let digest = Sha256::digest(&bytes);
         bytes.extend_from_slice(&digest);
         let folder = &self.folder;
@@ -221,7 +243,9 @@ impl Memory {
             std::fs::rename(&fresh, &file)?;
             File::open(folder)?.sync_all()
         };
-        write().with_context(|| format!("writing {}", file.display()))
+        write().with_context(|| format!("writing {}", file.display()))?;
+        *self.saved() = positions;
+        Ok(())
     }
 }
 

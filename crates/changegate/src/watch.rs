@@ -205,9 +205,11 @@ impl Watch {
             let dead = settings.dead_letter_topic(&topic.name);
             metrics.counter(Metric::MessagesSent, &[&dead]).increment(0);
         }
-        metrics
-            .counter(Metric::MessagesSent, &[&settings.decision.approval_topic])
-            .increment(0);
+        let decision = &settings.decision;
+        let decisions = decision.publish_decisions.then_some(&decision.decision_topic);
+        for topic in [&decision.approval_topic].into_iter().chain(decisions) {
+            metrics.counter(Metric::MessagesSent, &[topic]).increment(0);
+        }
         let topics = settings.topics.iter();
         Self {
             totals,

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use crate::judge::{ReadTo, Scorer};
+use crate::known::CHUNK;
 use crate::ledger::{Ledger, Span};
 use crate::log::{Log, TopicPartition};
 use crate::ports::Ports;
@@ -71,16 +72,21 @@ impl<P: Ports> Worker<P> {
         plan: &Plan,
         from: i64,
     ) -> Result<(), crate::ledger::Error> {
-        let span = Span {
-            topic: &partition.topic,
-            incarnation: plan.incarnation,
-            partition: partition.partition,
-            from,
-            to: plan.start,
-        };
-        let rows = self.ledger.requests(&span, false)?;
-        let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.iter().for_each(|row| asker.durable(row.change_uid));
+        let mut from = from;
+        while from < plan.start {
+            let to = plan.start.min(from.saturating_add(CHUNK));
+            let span = Span {
+                topic: &partition.topic,
+                incarnation: plan.incarnation,
+                partition: partition.partition,
+                from,
+                to,
+            };
+            let rows = self.ledger.requests(&span, false)?;
+            let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.iter().for_each(|row| asker.durable(row.change_uid));
+            from = to;
+        }
         Ok(())
     }
 }

@@ -93,7 +93,7 @@ metrics! {
     ChildrenDeadLettered = "changegate_children_dead_lettered_total", Kind::Counter, ["topic", "code"],
         "Children dead-lettered, by reject code.";
     MessagesSent = "changegate_messages_sent_total", Kind::Counter, ["topic"],
-        "Approval requests and dead letters acknowledged by Kafka, by the topic they went to; repeats after a restart count again.";
+        "Requests, decisions and dead letters acknowledged by Kafka, by the topic they went to; repeats after a restart count again.";
     LagRecords = "changegate_lag_records", Kind::Gauge, ["topic", "partition"],
         "Records between the committed position and the end of the partition.";
     OldestUnsavedSeconds = "changegate_oldest_unsaved_seconds", Kind::Gauge, ["worker"],

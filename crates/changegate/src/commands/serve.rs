@@ -63,7 +63,6 @@ fn check_topics(settings: &Settings) -> anyhow::Result<()> {
     let missing = |admin: &Admin| -> Option<&str> {
         let names = settings.topics.iter().map(|topic| topic.name.as_str());
         names
-            .into_iter()
             .map(|name| (name, admin.partitions(name, BROKERS_WITHIN)))
             .take_while(|(_, found)| found.is_ok())
             .find_map(|(name, found)| matches!(found, Ok(None)).then_some(name))

@@ -49,7 +49,7 @@ impl<N, S, E> Judge<N, S, E> {
 }
 
 /// The trace of the record goes on in its messages: of the record and not of this run, so that a repeat has the same
-/// header.
+/// header. Where the record has none, who sends may add one of the run.
 fn with_trace(own: Vec<(String, String)>, record: &RawRecord<'_>) -> Vec<(String, Vec<u8>)> {
     let trace = record
         .header(header::TRACEPARENT)

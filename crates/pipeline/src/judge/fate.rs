@@ -116,7 +116,9 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     }
                 } else {
                     self.recent.see(known.event_uid, known.content_hash, place);
-                    lessons.learn(event, time);
+                    if !context.again {
+                        lessons.learn(event, time);
+                    }
                 }
             }
             return Fate::Written;
@@ -201,7 +203,9 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 }
             }
             Child::Learn(event) => {
-                lessons.learn(event, time);
+                if !context.again {
+                    lessons.learn(event, time);
+                }
                 Fate::Skip(SkipReason::LearnedOnly)
             }
             Child::Skip(reason) => Fate::Skip(*reason),

@@ -221,6 +221,7 @@ impl<P: Ports> Worker<P> {
                 refused: &refused,
                 under_way: &[],
                 fresh_under_way: tick.fresh(),
+                again: true,
                 now,
             };
             if judge.block(&arena, &block, &context, parts, batch).is_err() {
