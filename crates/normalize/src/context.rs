@@ -37,6 +37,17 @@ pub(crate) enum Unwrapped<'a> {
     Reject(Reject<'a>),
 }
 
+impl<'a> Unwrapped<'a> {
+    /// Refuses what begins at `value`.
+    pub(crate) fn reject(value: Value<'a>, code: RejectCode, reason: &'a str) -> Self {
+        Self::Reject(Reject {
+            code,
+            reason,
+            at_byte: value.span().start as u32,
+        })
+    }
+}
+
 /// A normalized event and what its ids are made of.
 pub(crate) struct Draft<'a> {
     pub(crate) event: ChangeEvent<'a>,
@@ -283,10 +294,27 @@ pub(crate) fn first<'t>(texts: &[&'t str]) -> &'t str {
         .unwrap_or_default()
 }
 
+/// Gives `member` each member of `object`, and one that it does not know a second time, under the name of `known` that
+/// is meant.
+#[inline]
+pub(crate) fn each_member<'a>(
+    object: Value<'a>,
+    known: &[&str],
+    mut member: impl FnMut(&str, Value<'a>) -> bool,
+) {
+    for (name, value) in object.members() {
+        if !member(name, value)
+            && let Some(meant) = respelled(object, known, name)
+        {
+            member(meant, value);
+        }
+    }
+}
+
 /// Which of these names a member means that is spelled in another case or with underscores. `None` where `object`
 /// holds that name as documented too: the documented spelling counts.
 #[cold]
-pub(crate) fn respelled<'n>(object: Value<'_>, known: &[&'n str], name: &str) -> Option<&'n str> {
+fn respelled<'n>(object: Value<'_>, known: &[&'n str], name: &str) -> Option<&'n str> {
     let plain = |text: &'_ str| -> usize { text.bytes().filter(|byte| *byte != b'_').count() };
     let length = plain(name);
     known.iter().copied().find(|known| {

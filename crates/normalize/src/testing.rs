@@ -1,9 +1,12 @@
 //! The one place through which tests of sources call the normalizer.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use bumpalo::Bump;
 use changegate_types::{Position, RawRecord, TimeMicros};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::{Child, JsonLine, Normalizer, TenantSettings, TopicSettings, render_change};
 
@@ -33,6 +36,37 @@ impl Rendered {
             "{column} in {:#?}",
             self.columns
         );
+    }
+
+    /// The same in these columns as another event.
+    #[track_caller]
+    pub(crate) fn is_like(&self, other: &Self, columns: &[&str], told: &str) {
+        for column in columns {
+            assert_eq!(self.get(column), other.get(column), "{column} in {told}");
+        }
+    }
+
+    /// Every envelope gives this event: its ids, the same in these columns too, and `bytes` as its own.
+    #[track_caller]
+    pub(crate) fn is_in_each(
+        &self,
+        source: &str,
+        envelopes: impl IntoIterator<Item = String>,
+        columns: &[&str],
+        bytes: &str,
+    ) {
+        for envelope in envelopes {
+            let event = change(source, &envelope);
+            event.is_like(self, &["event_uid", "content_hash", "change_uid"], &envelope);
+            event.is_like(self, columns, &envelope);
+            assert_eq!(event.bytes(), bytes, "the bytes kept of {envelope}");
+        }
+    }
+
+    /// Nothing that the tests plant as a secret is in the child's bytes.
+    #[track_caller]
+    pub(crate) fn keeps_no_secret(&self) {
+        assert!(!self.bytes.contains("hunter2"), "{}", self.bytes);
     }
 
     fn marks(&self) -> Vec<&str> {
@@ -72,20 +106,28 @@ impl Rendered {
     }
 }
 
-pub(crate) fn topic(source: &str) -> TopicSettings {
-    TopicSettings {
-        cluster: "prod-eu".to_owned(),
-        ..TopicSettings::of(source)
-    }
+/// As it stands inside a string of JSON.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+pub(crate) fn gzip(text: &str) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    packed.finish().unwrap()
 }
 
 pub(crate) fn normalizer(source: &str) -> Normalizer {
+    let topic = TopicSettings {
+        cluster: "prod-eu".to_owned(),
+        ..TopicSettings::of(source)
+    };
     let tenant = TenantSettings {
         uid: "acme".to_owned(),
         mask_key: b"a key for tests".to_vec(),
         ..TenantSettings::default()
     };
-    Normalizer::new(topic(source), tenant).unwrap()
+    Normalizer::new(topic, tenant).unwrap()
 }
 
 fn with_children<T>(

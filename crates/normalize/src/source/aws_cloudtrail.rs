@@ -7,7 +7,7 @@ mod identity;
 mod resources;
 
 use changegate_json::{Kind, Value};
-use changegate_types::{ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, SkipReason, Status, Verb};
+use changegate_types::{ActorType, ChangeEvent, Class, Mark, RejectCode, SkipReason, Status, Verb};
 
 use super::Source;
 use super::aws_eventbridge::{EventBridge, is_call};
@@ -122,13 +122,8 @@ fn unwrap<'a>(
                     in_record: false,
                 }));
             } else {
-                let at_byte = message.span().start as u32;
                 let reason = "the message of this log event is no CloudTrail record in JSON";
-                out.push(Unwrapped::Reject(Reject {
-                    code: RejectCode::NotJson,
-                    reason,
-                    at_byte,
-                }));
+                out.push(Unwrapped::reject(message, RejectCode::NotJson, reason));
             }
         }
         if out.is_empty() {
@@ -220,11 +215,11 @@ fn record<'a>(
             in_record,
         }));
     } else {
-        out.push(Unwrapped::Reject(Reject {
-            code: RejectCode::UnknownEnvelope,
-            reason: "no CloudTrail record: none of eventName, eventSource, eventID, userIdentity is there",
-            at_byte: value.span().start as u32,
-        }));
+        out.push(Unwrapped::reject(
+            value,
+            RejectCode::UnknownEnvelope,
+            "no CloudTrail record: none of eventName, eventSource, eventID, userIdentity is there",
+        ));
     }
 }
 

@@ -8,7 +8,7 @@ mod finding;
 mod service;
 
 use changegate_json::{Kind, Value};
-use changegate_types::{ActorType, ChangeEvent, Mark, Reject, RejectCode, SkipReason};
+use changegate_types::{ActorType, ChangeEvent, Mark, RejectCode, SkipReason};
 
 use super::Source;
 use super::aws_cloudtrail::{self, CloudTrail, session_role};
@@ -190,11 +190,11 @@ fn string<'a>(
             out,
         );
     } else {
-        out.push(Unwrapped::Reject(Reject {
-            code: RejectCode::NotJson,
-            reason: "the message is no event in JSON",
-            at_byte: value.span().start as u32,
-        }));
+        out.push(Unwrapped::reject(
+            value,
+            RejectCode::NotJson,
+            "the message is no event in JSON",
+        ));
     }
 }
 
@@ -222,11 +222,11 @@ fn delivered<'a>(
 }
 
 fn unknown<'a>(value: Value<'a>) -> Unwrapped<'a> {
-    Unwrapped::Reject(Reject {
-        code: RejectCode::UnknownEnvelope,
-        reason: "no event of EventBridge and no notification of AWS Config or GuardDuty",
-        at_byte: value.span().start as u32,
-    })
+    Unwrapped::reject(
+        value,
+        RejectCode::UnknownEnvelope,
+        "no event of EventBridge and no notification of AWS Config or GuardDuty",
+    )
 }
 
 /// The bus's own members.

@@ -8,11 +8,11 @@ mod classify;
 
 use changegate_json::{Kind, Value};
 use changegate_types::{
-    ActorType, ChangeEvent, Class, Reject, RejectCode, Resource, Severity, SkipReason, Status, Verb,
+    ActorType, ChangeEvent, Class, RejectCode, Resource, Severity, SkipReason, Status, Verb,
 };
 
 use super::{Source, azure_entra, kubernetes_audit};
-use crate::context::{Context, Draft, Found, List, Unwrapped, first, respelled};
+use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
 use crate::verb;
 
@@ -146,11 +146,11 @@ fn record<'a>(value: Value<'a>, envelope: Value<'a>, out: &mut List<'a, Unwrappe
     ];
     let category = spelled(value.get("category"));
     out.push(if value.kind() != Kind::Object || value.any(&KNOWN).is_none() {
-        Unwrapped::Reject(Reject {
-            code: RejectCode::UnknownEnvelope,
-            reason: "no record of Azure: none of operationName, resourceId, correlationId, category is there",
-            at_byte: value.span().start as u32,
-        })
+        Unwrapped::reject(
+            value,
+            RejectCode::UnknownEnvelope,
+            "no record of Azure: none of operationName, resourceId, correlationId, category is there",
+        )
     } else if category.starts_with("AdvancedHunting-") {
         Unwrapped::Skip(SkipReason::OtherRecordType)
     } else if matches!(
@@ -254,13 +254,9 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
         ..ChangeEvent::default()
     };
     let mut parts = Parts::default();
-    for (name, value) in child.members() {
-        if !member(context, &mut event, &mut parts, name, value)
-            && let Some(known) = respelled(child, &NAMES, name)
-        {
-            member(context, &mut event, &mut parts, known, value);
-        }
-    }
+    each_member(child, &NAMES, |name, value| {
+        member(context, &mut event, &mut parts, name, value)
+    });
     let properties = parts.properties;
     parts.request = context.nested(properties.get("requestbody"));
     if parts.operation_id.is_empty() {

@@ -7,7 +7,7 @@ use changegate_types::{ActorType, ChangeEvent, Class, PrivilegeClass, Resource, 
 
 use super::Source;
 use super::azure_activity::{self, spelled};
-use crate::context::{Context, Draft, List, Unwrapped, first, respelled};
+use crate::context::{Context, Draft, List, Unwrapped, each_member, first};
 use crate::secret::SecretRules;
 use crate::verb;
 
@@ -82,13 +82,9 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
         ..ChangeEvent::default()
     };
     let mut parts = Parts::default();
-    for (name, value) in child.members() {
-        if !member(context, &mut event, &mut parts, name, value)
-            && let Some(known) = respelled(child, &NAMES, name)
-        {
-            member(context, &mut event, &mut parts, known, value);
-        }
-    }
+    each_member(child, &NAMES, |name, value| {
+        member(context, &mut event, &mut parts, name, value)
+    });
     // What Graph returns is what the export has under `properties`.
     let inner = if parts.properties.kind() == Kind::Object {
         parts.properties

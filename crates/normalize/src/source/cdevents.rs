@@ -8,8 +8,8 @@ use changegate_types::{
 };
 
 use super::Source;
-use super::webhook::{self, first, link};
-use crate::context::{Context, Draft, Found, List, Unwrapped};
+use super::webhook::{self, link};
+use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::{SecretRules, Subtree};
 
 /// `cdevents`.
@@ -47,16 +47,7 @@ impl Source for CdEvents {
         if root.kind() != Kind::Array {
             return one(context, root, out);
         }
-        for item in root.items() {
-            let before = out.len();
-            one(context, item, out);
-            if out.len() == before {
-                out.push(Unwrapped::Reject(webhook::unknown(item)));
-            }
-        }
-        if out.is_empty() {
-            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
-        }
+        webhook::each_item(root, out, |item, out| one(context, item, out));
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

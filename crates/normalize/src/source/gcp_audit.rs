@@ -6,11 +6,11 @@ mod classify;
 
 use changegate_json::{Kind, Value};
 use changegate_types::{
-    ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, Resource, Severity, SkipReason, Status, Verb,
+    ActorType, ChangeEvent, Class, Mark, RejectCode, Resource, Severity, SkipReason, Status, Verb,
 };
 
 use super::Source;
-use crate::context::{Context, Draft, Found, List, Unwrapped, first, respelled};
+use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
 use crate::verb;
 
@@ -151,11 +151,11 @@ fn entry<'a>(value: Value<'a>, envelope: Value<'a>, in_record: bool, out: &mut L
         // Security Command Center publishes to topics of its own.
         out.push(Unwrapped::Skip(SkipReason::OtherRecordType));
     } else {
-        out.push(Unwrapped::Reject(Reject {
-            code: RejectCode::UnknownEnvelope,
-            reason: "no log entry: none of protoPayload, insertId, logName is there",
-            at_byte: value.span().start as u32,
-        }));
+        out.push(Unwrapped::reject(
+            value,
+            RejectCode::UnknownEnvelope,
+            "no log entry: none of protoPayload, insertId, logName is there",
+        ));
     }
 }
 
@@ -217,21 +217,13 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
         ..ChangeEvent::default()
     };
     let mut parts = Parts::default();
-    for (name, value) in child.members() {
-        if !member(context, &mut event, &mut parts, name, value)
-            && let Some(known) = respelled(child, &NAMES, name)
-        {
-            member(context, &mut event, &mut parts, known, value);
-        }
-    }
+    each_member(child, &NAMES, |name, value| {
+        member(context, &mut event, &mut parts, name, value)
+    });
     let payload = parts.payload;
-    for (name, value) in payload.members() {
-        if !payload_member(context, &mut event, &mut parts, name, value)
-            && let Some(known) = respelled(payload, &PAYLOAD_NAMES, name)
-        {
-            payload_member(context, &mut event, &mut parts, known, value);
-        }
-    }
+    each_member(payload, &PAYLOAD_NAMES, |name, value| {
+        payload_member(context, &mut event, &mut parts, name, value)
+    });
     let attributes = parts.request_metadata.get("requestAttributes");
     let times = [
         parts.timestamp,

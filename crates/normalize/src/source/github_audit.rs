@@ -8,8 +8,8 @@ use changegate_json::{Kind, Value};
 use changegate_types::{ActorType, ChangeEvent, Class, Mark, Resource, SkipReason};
 
 use super::Source;
-use super::webhook::{self, first, link};
-use crate::context::{Context, Draft, Found, List, Unwrapped};
+use super::webhook::{self, link};
+use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::SecretRules;
 
 /// `github.audit`.
@@ -40,16 +40,7 @@ impl Source for GitHubAudit {
             entry(root, out);
             return;
         }
-        for item in list.items() {
-            let before = out.len();
-            entry(item, out);
-            if out.len() == before {
-                out.push(Unwrapped::Reject(webhook::unknown(item)));
-            }
-        }
-        if out.is_empty() {
-            out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
-        }
+        webhook::each_item(list, out, entry);
     }
 
     fn normalize<'a>(&self, context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {

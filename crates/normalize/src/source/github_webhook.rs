@@ -11,8 +11,8 @@ use changegate_json::Value;
 use changegate_types::{ChangeEvent, Class, Mark, PrivilegeClass, SkipReason, Status, Verb};
 
 use super::Source;
-use super::webhook::{self, first};
-use crate::context::{Context, Draft, List, Unwrapped};
+use super::webhook;
+use crate::context::{Context, Draft, List, Unwrapped, first};
 use crate::secret::SecretRules;
 
 /// `github.webhook`.

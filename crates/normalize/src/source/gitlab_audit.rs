@@ -9,8 +9,8 @@ use changegate_types::{
 };
 
 use super::Source;
-use super::webhook::{self, first};
-use crate::context::{Context, Draft, List, Unwrapped};
+use super::webhook;
+use crate::context::{Context, Draft, List, Unwrapped, first};
 use crate::secret::{SecretRules, Subtree};
 
 /// `gitlab.audit`.

@@ -10,8 +10,8 @@ use changegate_json::Value;
 use changegate_types::{ActorType, ChangeEvent, Class, Mark, SkipReason, Status, Verb};
 
 use super::Source;
-use super::webhook::{self, first, link};
-use crate::context::{Context, Draft, List, Unwrapped};
+use super::webhook::{self, link};
+use crate::context::{Context, Draft, List, Unwrapped, first};
 use crate::secret::{SecretRules, Subtree};
 
 /// `gitlab.webhook`.

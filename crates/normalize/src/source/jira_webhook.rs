@@ -6,8 +6,8 @@ use changegate_json::Value;
 use changegate_types::{ActorType, ChangeEvent, Class, Mark, PrivilegeClass, Resource, SkipReason, Verb};
 
 use super::Source;
-use super::webhook::{self, first, link};
-use crate::context::{Context, Draft, LIST_MAX, List, Unwrapped};
+use super::webhook::{self, link};
+use crate::context::{Context, Draft, LIST_MAX, List, Unwrapped, first};
 use crate::secret::SecretRules;
 
 /// `jira.webhook`.

@@ -6,12 +6,10 @@
 pub(super) mod classify;
 
 use changegate_json::{Kind, Value};
-use changegate_types::{
-    ActorType, ChangeEvent, Class, Mark, Reject, RejectCode, Resource, SkipReason, Status, Verb,
-};
+use changegate_types::{ActorType, ChangeEvent, Class, Mark, RejectCode, Resource, SkipReason, Status, Verb};
 
 use super::Source;
-use crate::context::{Context, Draft, Found, List, Unwrapped, first, respelled};
+use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
 use crate::verb;
 
@@ -186,11 +184,11 @@ fn event<'a>(
             }
         }
     }
-    out.push(Unwrapped::Reject(Reject {
-        code: RejectCode::UnknownEnvelope,
-        reason: "no audit event: none of auditID, verb, requestURI, objectRef, stage is there",
-        at_byte: value.span().start as u32,
-    }));
+    out.push(Unwrapped::reject(
+        value,
+        RejectCode::UnknownEnvelope,
+        "no audit event: none of auditID, verb, requestURI, objectRef, stage is there",
+    ));
 }
 
 /// The members that are not plain columns.
@@ -243,13 +241,9 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
         ..ChangeEvent::default()
     };
     let mut parts = Parts::default();
-    for (name, value) in child.members() {
-        if !member(context, &mut event, &mut parts, name, value)
-            && let Some(known) = respelled(child, &NAMES, name)
-        {
-            member(context, &mut event, &mut parts, known, value);
-        }
-    }
+    each_member(child, &NAMES, |name, value| {
+        member(context, &mut event, &mut parts, name, value)
+    });
     match parts.stage {
         "RequestReceived" | "ResponseStarted" => return Err(SkipReason::EarlyStage),
         "ResponseComplete" | "Panic" | "" => {}

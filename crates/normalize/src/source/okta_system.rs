@@ -8,8 +8,8 @@ use changegate_json::{Kind, Value};
 use changegate_types::{ActorType, ChangeEvent, Class, Resource, Severity, SkipReason, Status};
 
 use super::Source;
-use super::webhook::{self, first, link};
-use crate::context::{Context, Draft, Found, List, Unwrapped};
+use super::webhook::{self, link};
+use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::{SecretRules, Subtree};
 
 /// `okta.system`.
@@ -91,16 +91,7 @@ fn unwrap<'a>(
         one(value, root, in_record, out);
         return;
     }
-    for item in list.items() {
-        let before = out.len();
-        one(item, root, in_record, out);
-        if out.len() == before {
-            out.push(Unwrapped::Reject(webhook::unknown(item)));
-        }
-    }
-    if out.is_empty() {
-        out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
-    }
+    webhook::each_item(list, out, |item, out| one(item, root, in_record, out));
 }
 
 fn one<'a>(value: Value<'a>, envelope: Value<'a>, in_record: bool, out: &mut List<'a, Unwrapped<'a>>) {

@@ -1,7 +1,7 @@
 //! What the webhooks of all providers have alike: the envelope that a bridge puts around them, and words in the past tense.
 
 use changegate_json::{Kind, Value};
-use changegate_types::{ActorType, Class, Mark, Reject, RejectCode, Verb};
+use changegate_types::{ActorType, Class, Mark, RejectCode, SkipReason, Verb};
 
 use crate::context::{Context, Found, List, Unwrapped};
 use crate::verb;
@@ -49,15 +49,24 @@ pub(super) fn unwrap<'a>(
         one(context, root, own, out);
         return;
     }
-    for item in root.items() {
+    each_item(root, out, |item, out| one(context, item, own, out));
+}
+
+/// Finds the events in a list's items. An item without any is none of the source's.
+pub(super) fn each_item<'a>(
+    list: Value<'a>,
+    out: &mut List<'a, Unwrapped<'a>>,
+    mut unwrap: impl FnMut(Value<'a>, &mut List<'a, Unwrapped<'a>>),
+) {
+    for item in list.items() {
         let before = out.len();
-        one(context, item, own, out);
+        unwrap(item, out);
         if out.len() == before {
-            out.push(Unwrapped::Reject(unknown(item)));
+            out.push(unknown(item));
         }
     }
     if out.is_empty() {
-        out.push(Unwrapped::Skip(changegate_types::SkipReason::EmptyEnvelope));
+        out.push(Unwrapped::Skip(SkipReason::EmptyEnvelope));
     }
 }
 
@@ -82,7 +91,7 @@ fn one<'a>(context: &mut Context<'a>, root: Value<'a>, own: Own, out: &mut List<
                     in_record,
                 })
             } else {
-                Unwrapped::Reject(unknown(wrapped))
+                unknown(wrapped)
             },
         );
     } else if root.kind() == Kind::Object && own.is_known(context, Value::MISSING, root) {
@@ -95,12 +104,12 @@ fn one<'a>(context: &mut Context<'a>, root: Value<'a>, own: Own, out: &mut List<
 }
 
 /// A body that is none of the source's.
-pub(super) fn unknown(value: Value<'_>) -> Reject<'static> {
-    Reject {
-        code: RejectCode::UnknownEnvelope,
-        reason: "no event of this source: send the body as it was delivered, alone or as {\"headers\":…,\"body\":…}",
-        at_byte: value.span().start as u32,
-    }
+fn unknown<'a>(value: Value<'a>) -> Unwrapped<'a> {
+    Unwrapped::reject(
+        value,
+        RejectCode::UnknownEnvelope,
+        "no event of this source: send the body as it was delivered, alone or as {\"headers\":…,\"body\":…}",
+    )
 }
 
 /// What a word says that stands in the past tense or behind a noun: `created`, `member_added`, `closed`.
@@ -157,15 +166,6 @@ pub(super) fn actor_type(kind: &str, login: &str) -> ActorType {
         "Organization" => ActorType::Other,
         _ => ActorType::User,
     }
-}
-
-/// The first text that is not empty.
-pub(super) fn first<'a>(texts: &[&'a str]) -> &'a str {
-    texts
-        .iter()
-        .copied()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
 }
 
 /// Adds a link of the chain of delegation, once.

@@ -3,7 +3,7 @@
 use changegate_json::Value;
 use changegate_types::{ActorType, ChangeEvent};
 
-use crate::context::Context;
+use crate::context::{Context, first};
 
 pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, identity: Value<'a>) {
     let kind = identity.get("type").text();
@@ -137,14 +137,6 @@ pub(crate) fn session_role<'a>(context: &Context<'a>, arn: &'a str) -> Option<(&
     let account = account.rsplit(':').next().unwrap_or_default();
     let role_arn = context.join(&["arn:aws:iam::", account, ":role/", role]);
     Some((role_arn, role, session))
-}
-
-fn first<'a>(texts: &[&'a str]) -> &'a str {
-    texts
-        .iter()
-        .copied()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
 }
 
 /// `repo:owner/name:ref:…`, the subject of a GitHub Actions token.

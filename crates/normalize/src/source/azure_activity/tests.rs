@@ -42,24 +42,13 @@ fn a_security_rule_written_by_a_person() {
 fn every_envelope_gives_the_same_change() {
     let one_line = RECORD.replace('\n', "");
     let bare = change(SOURCE, &one_line);
-    for envelope in [
+    let envelopes = [
         format!(r#"{{"records":[{one_line}]}}"#),
         format!(r#"{{"value":[{one_line}],"nextLink":"x"}}"#),
         format!("[{one_line}]"),
         format!("{one_line}\n{one_line}\n"),
-    ] {
-        let event = change(SOURCE, &envelope);
-        for column in [
-            "event_uid",
-            "content_hash",
-            "change_uid",
-            "actor_uid",
-            "resource_uids",
-        ] {
-            assert_eq!(event.get(column), bare.get(column), "{column} in {envelope}");
-        }
-        assert_eq!(event.bytes(), one_line, "the child's own bytes are kept");
-    }
+    ];
+    bare.is_in_each(SOURCE, envelopes, &["actor_uid", "resource_uids"], &one_line);
 }
 
 #[test]
@@ -200,7 +189,7 @@ fn aks_and_entra_on_the_same_hub_are_read_as_what_they_are() {
     event.has("privilege_class", "keys");
     event.has("account_uid", "s");
     event.has("event_time", "2026-03-04T05:06:07Z");
-    assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+    event.keeps_no_secret();
     let sign_in = r#"{"category":"SignInLogs","operationName":"Sign-in activity","properties":{"id":"1","userPrincipalName":"ada@example.com"}}"#;
     change(SOURCE, sign_in).has("is_change", false);
 }
@@ -246,6 +235,6 @@ fn secrets_are_masked() {
         );
         let event = change(SOURCE, &text);
         event.has_mark("secret_masked");
-        assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+        event.keeps_no_secret();
     }
 }

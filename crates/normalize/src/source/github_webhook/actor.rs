@@ -3,9 +3,9 @@
 use changegate_json::Value;
 use changegate_types::ChangeEvent;
 
-use super::super::webhook::{actor_type, first, link};
+use super::super::webhook::{actor_type, link};
 use super::{Parts, is_merge};
-use crate::context::Context;
+use crate::context::{Context, first};
 
 fn login<'a>(user: Value<'a>) -> &'a str {
     first(&[user.get("login").text(), user.get("username").text(), user.text()])

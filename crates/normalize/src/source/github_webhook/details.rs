@@ -3,9 +3,8 @@
 use changegate_json::{Kind, Value};
 use changegate_types::{ChangeEvent, Resource};
 
-use super::super::webhook::first;
 use super::{Parts, is_merge};
-use crate::context::{Context, List};
+use crate::context::{Context, List, first};
 
 pub(super) fn fill<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
     time(context, event, parts);

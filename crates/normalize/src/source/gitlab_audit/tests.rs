@@ -30,17 +30,12 @@ fn every_envelope_gives_the_same_change() {
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
     let kafka = changes(SOURCE, &headers, STREAMED.as_bytes()).remove(0);
     assert_eq!(kafka.get("change_uid"), bare.get("change_uid"));
-    for envelope in [
+    let envelopes = [
         format!("[{STREAMED}]"),
         format!(r#"{{"headers":{{"X-Gitlab-Event-Streaming-Token":"hunter2"}},"body":{STREAMED}}}"#),
         format!("{STREAMED}\n{STREAMED}\n"),
-    ] {
-        let event = change(SOURCE, &envelope);
-        for column in ["event_uid", "content_hash", "change_uid"] {
-            assert_eq!(event.get(column), bare.get(column), "{column} in {envelope}");
-        }
-        assert_eq!(event.bytes(), STREAMED);
-    }
+    ];
+    bare.is_in_each(SOURCE, envelopes, &[], STREAMED);
 }
 
 #[test]
@@ -144,5 +139,5 @@ fn secrets_are_masked() {
         r#"{"author_id":1,"event_type":"ci_variable_updated","details":{"change":"value","from":"hunter2-a","to":"hunter2-b","token":"hunter2-c"}}"#,
     );
     event.has_mark("secret_masked");
-    assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+    event.keeps_no_secret();
 }

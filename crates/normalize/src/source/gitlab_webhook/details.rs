@@ -2,9 +2,8 @@
 
 use changegate_types::{ChangeEvent, Resource};
 
-use super::super::webhook::first;
 use super::Parts;
-use crate::context::Context;
+use crate::context::{Context, first};
 
 pub(super) fn fill<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
     let body = parts.body;

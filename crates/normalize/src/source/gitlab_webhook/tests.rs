@@ -1,4 +1,4 @@
-use crate::testing::{change, changes, outcome};
+use crate::testing::{change, changes, escaped, outcome};
 
 const SOURCE: &str = "gitlab.webhook";
 
@@ -9,17 +9,13 @@ fn every_envelope_gives_the_same_change() {
     let headers = [("x-gitlab-event", "Push Hook"), ("Idempotency-Key", "K1")];
     let kafka = changes(SOURCE, &headers, PUSH.as_bytes()).remove(0);
     kafka.has("native_uid", "K1");
-    let escaped = PUSH.replace('"', "\\\"");
+    let escaped = escaped(PUSH);
     let wrap = r#"{"X-Gitlab-Event":"Push Hook","idempotency-key":"K1","Content-Type":"application/x-www-form-urlencoded"}"#;
-    for envelope in [
+    let envelopes = [
         format!(r#"{{"headers":{wrap},"body":{PUSH}}}"#),
         format!(r#"{{"headers":{wrap},"body":"{escaped}"}}"#),
-    ] {
-        let event = change(SOURCE, &envelope);
-        for column in ["event_uid", "content_hash", "change_uid", "api_operation"] {
-            assert_eq!(event.get(column), kafka.get(column), "{column} in {envelope}");
-        }
-    }
+    ];
+    kafka.is_in_each(SOURCE, envelopes, &["api_operation"], PUSH);
     let bare = change(SOURCE, PUSH);
     bare.has_mark("uid_from_content");
     assert_eq!(bare.get("content_hash"), kafka.get("content_hash"));
@@ -148,7 +144,7 @@ fn tokens_and_variables_are_masked() {
         r#"{"headers":{"X-Gitlab-Token":"hunter2-a"},"body":{"object_kind":"pipeline","object_attributes":{"id":1,"status":"success","variables":[{"key":"NESTED","value":"hunter2-b"}]},"builds":[{"runner":{"token":"hunter2-c"}}]}}"#,
     );
     event.has_mark("secret_masked");
-    assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+    event.keeps_no_secret();
     assert!(event.bytes().contains("NESTED"));
     event.has("cicd_run_id", "1");
 }

@@ -1,4 +1,4 @@
-use crate::testing::{change, changes, outcome, outcomes};
+use crate::testing::{change, changes, escaped, outcome, outcomes};
 
 const SOURCE: &str = "okta.system";
 
@@ -36,13 +36,13 @@ fn an_event_names_who_by_what_and_for_whom() {
 #[test]
 fn every_envelope_gives_the_same_change() {
     let bare = change(SOURCE, EVENT);
-    let escaped = EVENT.replace('\\', "\\\\").replace('"', "\\\"");
+    let escaped = escaped(EVENT);
     let hook = format!(
         r#"{{"eventType":"com.okta.event_hook","eventId":"h-1","source":"https://acme.example.com/api/v1/orgs/00o1","data":{{"events":[{EVENT},{EVENT}]}}}}"#
     );
     assert_eq!(outcomes(SOURCE, hook.as_bytes()), ["change", "change"]);
     change(SOURCE, &hook).has("org_uid", "00o1");
-    for envelope in [
+    let envelopes = [
         hook,
         format!("[{EVENT}]"),
         format!("{EVENT}\n{EVENT}\n"),
@@ -51,19 +51,8 @@ fn every_envelope_gives_the_same_change() {
         format!(
             r#"{{"detail-type":"group.user_membership.add","source":"aws.partner/okta","detail":{EVENT}}}"#
         ),
-    ] {
-        let event = change(SOURCE, &envelope);
-        for column in [
-            "event_uid",
-            "content_hash",
-            "change_uid",
-            "actor_uid",
-            "event_time",
-        ] {
-            assert_eq!(event.get(column), bare.get(column), "{column} in {envelope}");
-        }
-        assert_eq!(event.bytes(), EVENT);
-    }
+    ];
+    bare.is_in_each(SOURCE, envelopes, &["actor_uid", "event_time"], EVENT);
 }
 
 #[test]
@@ -155,5 +144,5 @@ fn api_tokens_are_masked() {
     let text = r#"{"eventType":"system.api_token.create","debugContext":{"debugData":{"apiToken":"hunter2-a","authorization":"SSWS hunter2-hunter2-hunter2-hunter2","stateToken":"hunter2-b"}}}"#;
     let event = changes(SOURCE, &[], text.as_bytes()).remove(0);
     event.has_mark("secret_masked");
-    assert!(!event.bytes().contains("hunter2"), "{}", event.bytes());
+    event.keeps_no_secret();
 }
