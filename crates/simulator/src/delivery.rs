@@ -177,6 +177,14 @@ pub(crate) struct Scratch {
 /// A header of a record.
 pub type Header = (&'static str, Vec<u8>);
 
+/// Headers as Kafka's producer and a raw record take them.
+pub fn header_pairs(headers: &[Header]) -> Vec<(&str, &[u8])> {
+    headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_slice()))
+        .collect()
+}
+
 /// Writes the record's bytes, key and headers.
 pub(crate) fn write(
     scene: Scene<'_>,

@@ -33,7 +33,7 @@ mod truth;
 pub use catalog::Source;
 pub use config::{Config, Holdout, IncidentKind, LookalikeKind, holdout};
 pub use corpus::{SecretRecord, secret_corpus, secrets_in};
-pub use delivery::Header;
+pub use delivery::{Header, header_pairs};
 pub use faults::Malformed;
 pub use files::{Files, Folder};
 pub use load::{LoadGenerator, LoadRecord};

@@ -1,15 +1,13 @@
 //! Simulated events of every source: what share of them is read with actor, operation, resource and time.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
-use changegate_normalize::{Child, Normalizer, TenantSettings, TopicSettings, source_names};
-use changegate_simulator::{Config, Simulation};
-use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+use changegate_normalize::{Child, Normalizer, source_names};
+use changegate_simulator::header_pairs;
+use changegate_types::{Mark, RawRecord, TimeMicros};
 
-/// 2026-11-24T00:00:00Z, the end of the simulated days.
-const END_MS: i64 = 1_795_478_400_000;
+use crate::given::{normalizer, record, simulate};
 
 /// Per cent of the events that must have an operation, a time, an actor; and of the changes, a resource.
 const LEAST: [usize; 4] = [99, 98, 99, 98];
@@ -21,40 +19,17 @@ const LESS: [(&str, [usize; 4]); 2] = [
 
 #[test]
 fn what_is_made_up_is_read() {
-    let tenant = TenantSettings {
-        uid: "acme".into(),
-        mask_key: b"a key for tests".to_vec(),
-        ..TenantSettings::default()
-    };
     let normalizers: BTreeMap<&str, Normalizer> = source_names()
-        .map(|source| {
-            let topic = TopicSettings::of(source);
-            (source, Normalizer::new(topic, tenant.clone()).unwrap())
-        })
+        .map(|source| (source, normalizer(source)))
         .collect();
     // Events, those with an operation, a time, an actor; changes, those with a resource.
     let mut counts: BTreeMap<&str, [usize; 6]> = BTreeMap::new();
-    let config = Config {
-        rate: 0.5,
-        ..Config::days(5, 3, END_MS)
-    };
-    let made = Simulation::new(config).run(|emitted| {
-        let headers: Vec<(&str, &[u8])> = emitted
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
+    simulate(5, 0.5, |emitted| {
+        let headers = header_pairs(emitted.headers);
         let record = RawRecord {
-            position: Position {
-                topic: "t",
-                incarnation: 0,
-                partition: 0,
-                offset: 0,
-            },
             kafka_time: TimeMicros::from_millis(emitted.record_time_ms),
             key: emitted.key,
-            headers: &headers,
-            value: Some(emitted.value),
+            ..record(&headers, emitted.value)
         };
         let arena = Bump::new();
         let Some(normalizer) = normalizers.get(emitted.source) else {
@@ -82,9 +57,7 @@ fn what_is_made_up_is_read() {
                 *count += usize::from(has);
             }
         }
-        Ok::<(), std::convert::Infallible>(())
     });
-    assert!(made.is_ok());
     let mut poor = Vec::new();
     for (source, counts) in &counts {
         let [events, operation, time, actor, changes, resource] = *counts;

@@ -1,23 +1,21 @@
 //! What events look like when others spell, cut or fill them differently: every fixture, changed in every way of the
 //! table, must end in a stated outcome, and what was a change must stay one.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bumpalo::Bump;
-use changegate_normalize::{Child, Normalizer, TenantSettings, TopicSettings, source_names};
-use changegate_simulator::{Config, Simulation};
-use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+use changegate_normalize::{Child, Normalizer, source_names};
+use changegate_simulator::{Header, header_pairs};
+use changegate_types::Mark;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
 
-/// 2026-11-24T00:00:00Z, the end of the simulated days.
-const END_MS: i64 = 1_795_478_400_000;
+use crate::given::{END, lines, normalizer, record, sample, simulate};
+
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Folders and files of real events, where they lie beside the project.
@@ -95,7 +93,7 @@ const MEMBERS_MAX: usize = 40;
 
 struct Fixture {
     source: &'static str,
-    headers: Vec<(&'static str, Vec<u8>)>,
+    headers: Vec<Header>,
     value: Value,
 }
 
@@ -125,42 +123,16 @@ struct Reader {
 
 impl Reader {
     fn new() -> Self {
-        let normalizer = |source| {
-            let tenant = TenantSettings {
-                uid: "acme".into(),
-                mask_key: b"a key for tests".to_vec(),
-                ..TenantSettings::default()
-            };
-            (
-                source,
-                Normalizer::new(TopicSettings::of(source), tenant).unwrap(),
-            )
-        };
         Self {
-            normalizers: source_names().map(normalizer).collect(),
+            normalizers: source_names()
+                .map(|source| (source, normalizer(source)))
+                .collect(),
         }
     }
 
     fn read(&self, fixture: &Fixture, bytes: &[u8]) -> Vec<Ending> {
-        let headers: Vec<(&str, &[u8])> = fixture
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
-        let kafka_time = TimeMicros::from_millis(END_MS);
-        let position = Position {
-            topic: "t",
-            incarnation: 0,
-            partition: 0,
-            offset: 0,
-        };
-        let record = RawRecord {
-            position,
-            kafka_time,
-            key: None,
-            headers: &headers,
-            value: Some(bytes),
-        };
+        let headers = header_pairs(&fixture.headers);
+        let record = record(&headers, bytes);
         let arena = Bump::new();
         let children = self.normalizers[fixture.source].record(&arena, &record).children;
         assert!(
@@ -170,7 +142,7 @@ impl Reader {
         );
         let endings = children.iter().map(|child| match child {
             Child::Change(event) | Child::Learn(event) => {
-                let off = event.event_time.0 - kafka_time.0;
+                let off = event.event_time.0 - END.0;
                 assert!(
                     (-400 * DAY_MICROS..=DAY_MICROS).contains(&off)
                         || event.marks.has(Mark::TimeOutOfRange)
@@ -225,34 +197,22 @@ fn fixtures(reader: &Reader) -> Vec<Fixture> {
             }
         }
     };
-    let config = Config {
-        rate: 0.2,
-        ..Config::days(11, 3, END_MS)
-    };
-    let made = Simulation::new(config).run(|emitted| {
+    simulate(11, 0.2, |emitted| {
         let source = source_names().find(|name| *name == emitted.source);
         if let (Some(source), Ok(value)) = (source, serde_json::from_slice::<Value>(emitted.value)) {
-            let headers = emitted.headers.iter().map(|(name, value)| (*name, value.clone()));
             keep(Fixture {
                 source,
-                headers: headers.collect(),
+                headers: emitted.headers.to_vec(),
                 value,
             });
         }
-        Ok::<(), std::convert::Infallible>(())
     });
-    assert!(made.is_ok());
     for (file, source) in SAMPLES {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-        // A user's clone has no samples.
-        let Ok(text) = std::fs::read_to_string(folder.join(file)) else {
-            continue;
-        };
-        for line in text.lines().filter(|line| !line.is_empty()) {
+        for line in sample(file).iter().flat_map(|text| lines(text)) {
             keep(Fixture {
                 source,
                 headers: Vec::new(),
-                value: serde_json::from_str(line).unwrap(),
+                value: serde_json::from_slice(line).unwrap(),
             });
         }
     }

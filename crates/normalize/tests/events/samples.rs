@@ -1,16 +1,17 @@
 //! Every sample event, where the sample folder lies beside the project: no panic, a stated outcome for every line,
 //! and at least as many lines with actor, action, resource and time as the table says.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bumpalo::Bump;
-use changegate_normalize::{Child, Normalizer, TenantSettings, TopicSettings, source_names};
-use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+use changegate_normalize::{Child, source_names};
+use changegate_types::{Mark, RawRecord};
+
+use crate::given::{self, normalizer, sample};
 
 /// File, source, and the least number of changes, and of those with an actor, an operation, a resource, a time.
-const SAMPLES: &[(&str, &str, [usize; 5])] = &[
+pub(crate) const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     (
         "aws-cloudtrail/background.jsonl",
         "aws.cloudtrail",
@@ -118,10 +119,6 @@ const SAMPLES: &[(&str, &str, [usize; 5])] = &[
     ("panther/entra_audit.jsonl", "azure.entra", [9, 9, 9, 8, 9]),
 ];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data")
-}
-
 #[test]
 fn every_source_is_in_the_docs() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources.md");
@@ -144,34 +141,15 @@ fn every_line_has_an_outcome() {
     );
     for (file, source, least) in SAMPLES {
         assert!(source_names().any(|name| name == *source));
-        // A user's clone has no samples.
-        let Ok(text) = std::fs::read(folder().join(file)) else {
+        let Some(text) = sample(file) else {
             continue;
         };
-        let tenant = TenantSettings {
-            uid: "acme".into(),
-            mask_key: b"a key for tests".to_vec(),
-            ..TenantSettings::default()
-        };
-        let normalizer = Normalizer::new(TopicSettings::of(source), tenant).unwrap();
+        let normalizer = normalizer(source);
         let mut counts = [0usize; 5];
         let (mut lines, mut skipped, mut rejected, mut cuts) = (0, 0, 0, 0);
-        for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        for line in given::lines(&text) {
             lines += 1;
-            let position = Position {
-                topic: file,
-                incarnation: 0,
-                partition: 0,
-                offset: lines as i64,
-            };
-            let kafka_time = TimeMicros(1_790_000_000_000_000);
-            let record = RawRecord {
-                position,
-                kafka_time,
-                key: None,
-                headers: &[],
-                value: Some(line),
-            };
+            let record = given::record(&[], line);
             let arena = Bump::new();
             let normalized = normalizer.record(&arena, &record);
             assert!(

@@ -1,14 +1,12 @@
 //! Planted secrets over all sources: none may be in what is kept, printed or said.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
 use bumpalo::Bump;
-use changegate_normalize::{
-    Child, JsonLine, Normalizer, TenantSettings, TopicSettings, render_change, source_names,
-};
-use changegate_simulator::{secret_corpus, secrets_in};
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_normalize::{Child, JsonLine, render_change, source_names};
+use changegate_simulator::{header_pairs, secret_corpus, secrets_in};
+
+use crate::given::{self, normalizer};
 
 #[test]
 fn no_planted_secret_is_kept() {
@@ -19,33 +17,10 @@ fn no_planted_secret_is_kept() {
         records += 1;
         seen.insert(record.source);
         planted += record.secrets.len();
-        let tenant = TenantSettings {
-            uid: "acme".into(),
-            mask_key: vec![7; 32],
-            ..TenantSettings::default()
-        };
-        let normalizer = Normalizer::new(TopicSettings::of(record.source), tenant).unwrap();
+        let normalizer = normalizer(record.source);
         let arena = Bump::new();
-        let headers: Vec<(&str, &[u8])> = record
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
-        let position = Position {
-            topic: "t",
-            incarnation: 0,
-            partition: 0,
-            offset: 0,
-        };
-        let kafka_time = TimeMicros(1_790_000_000_000_000);
-        let raw = RawRecord {
-            position,
-            kafka_time,
-            key: None,
-            headers: &headers,
-            value: Some(&record.value),
-        };
-        let normalized = normalizer.record(&arena, &raw);
+        let headers = header_pairs(&record.headers);
+        let normalized = normalizer.record(&arena, &given::record(&headers, &record.value));
         let mut kept = normalized.stored.to_vec();
         for child in normalized.children {
             match child {
