@@ -1,6 +1,6 @@
 //! Made-up CloudTrail records of the usual size.
 
-/// About 1.7 KB each, every one different.
+/// About 1.7 KB each, every one different. One in fifty holds a secret, of four kinds in turn.
 pub fn cloudtrail(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| one(number as u64).into_bytes()).collect()
 }
@@ -8,6 +8,7 @@ pub fn cloudtrail(count: usize) -> Vec<Vec<u8>> {
 fn one(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (service, operation, request) = match number % 4 {
+        _ if number % 50 == 49 => secret(number, mixed),
         0 => (
             "ec2.amazonaws.com",
             "AuthorizeSecurityGroupIngress",
@@ -50,4 +51,39 @@ fn one(number: u64) -> String {
         second = number % 60,
         host = number % 250,
     )
+}
+
+/// By the name of a key, below a key that holds secrets by nature, in JSON inside a text, by shape.
+fn secret(number: u64, mixed: u64) -> (&'static str, &'static str, String) {
+    match number / 50 % 4 {
+        0 => (
+            "iam.amazonaws.com",
+            "CreateLoginProfile",
+            format!(
+                r#"{{"userName":"ann-{number}","password":"Pa55-{mixed:x}","passwordResetRequired":true}}"#
+            ),
+        ),
+        1 => (
+            "lambda.amazonaws.com",
+            "UpdateFunctionConfiguration20150331v2",
+            format!(
+                r#"{{"functionName":"shop-resize-{number}","environment":{{"variables":{{"DATABASE":"pw-{mixed:x}","LEVEL":3}}}}}}"#
+            ),
+        ),
+        2 => (
+            "ec2.amazonaws.com",
+            "ModifyInstanceAttribute",
+            format!(
+                r#"{{"instanceId":"i-{mixed:017x}","options":"{{\"client_secret\":\"cs-{mixed:x}\"}}"}}"#
+            ),
+        ),
+        _ => (
+            "codebuild.amazonaws.com",
+            "StartBuild",
+            format!(
+                r#"{{"projectName":"shop-{number}","source":"https://bot:pw-{mixed:x}@example.com/shop.git","comment":"ghp_{mixed:016x}{mixed:016x} for SHOP-{}"}}"#,
+                number % 5000
+            ),
+        ),
+    }
 }

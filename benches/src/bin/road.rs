@@ -1,181 +1,24 @@
-//! The whole road from a real broker to a real server. `road instructions [RECORDS]` counts instructions against a
-//! consumer that drops what it reads; `road memory` measures what the program takes for a demo's worth of records.
+//! The whole road alone. `road instructions [RECORDS]` counts instructions against a consumer that drops what it
+//! reads; `road memory` measures what the program takes for a demo's worth of records.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, bail, ensure};
-use changegate_benches::counts::Counts;
-use changegate_benches::engines::{self, Engines, Topic};
-use changegate_benches::records;
-use changegate_simulator::{Config, Simulation};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
+use anyhow::bail;
+use changegate_benches::road;
+use changegate_benches::table::Table;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut table = Table::new()?;
     match words[..] {
-        ["instructions"] => instructions(5_000)?,
-        ["instructions", records] => instructions(records.parse()?)?,
-        ["memory"] => memory()?,
-        ["consume", bootstrap, topic, records] => consume(bootstrap, topic, records.parse()?)?,
+        ["instructions"] => table.instructions(&road::instructions(5_000)?),
+        ["instructions", records] => table.instructions(&road::instructions(records.parse()?)?),
+        ["memory"] => table.memory(&road::memory()?),
+        ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!("road instructions [RECORDS] | road memory"),
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Counts two lengths, so that start-up cancels out, on both sides: one batch of so many records, and three.
-fn instructions(records: u64) -> anyhow::Result<()> {
-    let engines = Engines::start()?;
-    let lengths = [records, 3 * records];
-    let (mut ours, mut raw) = (Vec::new(), Vec::new());
-    for (number, length) in lengths.into_iter().enumerate() {
-        let name = format!("bench_{number}");
-        let topic = Topic {
-            name: format!("changegate.raw.{name}"),
-            source: "aws.cloudtrail".to_owned(),
-        };
-        let more = format!(
-            "[batch]\nrows = {records}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n"
-        );
-        let config = engines.prepare(&name, std::slice::from_ref(&topic), &more)?;
-        let mut sender = engines.sender()?;
-        for record in records::cloudtrail(length as usize) {
-            sender.send(&topic.name, None, &[], &record, engines::now_ms())?;
-        }
-        sender.finish(Duration::from_secs(120))?;
-
-        let counts = engines.folder().join(format!("{name}.raw"));
-        let own = std::env::current_exe()?;
-        let status = engines::callgrind(&counts)
-            .arg(own)
-            .args(["consume", &engines.kafka().bootstrap, &topic.name])
-            .arg(length.to_string())
-            .status()
-            .context("starting valgrind")?;
-        ensure!(status.success(), "raw consume: {status}");
-        raw.push(Counts::read(&counts)?);
-
-        let counts = engines.folder().join(format!("{name}.ours"));
-        let running = engines::counted(&config, &counts)?;
-        let running = engines.run(running, &name, length)?;
-        engines::stop(running)?;
-        ours.push(Counts::read(&counts)?);
-        if let Some(kept) = std::env::var_os("KEEP_COUNTS") {
-            std::fs::copy(&counts, Path::new(&kept).join(format!("{name}.ours")))?;
-        }
-    }
-    let (&[short, long], &[raw_short, raw_long]) = (&ours[..], &raw[..]) else {
-        bail!("two runs of each");
-    };
-    let more = lengths[1] - lengths[0];
-    let (ours, sha256) = Counts::per_record(short, long, more);
-    let (raw, _) = Counts::per_record(raw_short, raw_long, more);
-    println!(
-        "{:58} {raw:8.0}",
-        "raw BaseConsumer, same configuration, consume and drop"
-    );
-    println!(
-        "{:58} {ours:8.0}",
-        "whole pipeline with scoring, SHA-256 excluded"
-    );
-    println!("{:58} {sha256:8.0}", "SHA-256 in it (no SHA-NI under valgrind)");
-    println!("{:58} {:8.2}", "pipeline / raw", ours / raw);
-    Ok(())
-}
-
-/// Reads so many records with the program's own consumer configuration and does nothing with them.
-fn consume(bootstrap: &str, topic: &str, records: u64) -> anyhow::Result<()> {
-    let settings = changegate_kafka::Settings {
-        bootstrap: bootstrap.to_owned(),
-        group: "bench-raw".to_owned(),
-        session_timeout: Duration::from_secs(300),
-        max_poll_interval: Duration::from_secs(1_800),
-        record_bytes_max: 2 << 20,
-        properties: Vec::new(),
-    };
-    let consumer: BaseConsumer = settings.member("bench-raw-0").create()?;
-    let mut list = TopicPartitionList::new();
-    for partition in 0..4 {
-        list.add_partition_offset(topic, partition, Offset::Beginning)?;
-    }
-    consumer.assign(&list)?;
-    let (mut read, mut bytes) = (0, 0);
-    while read < records {
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            bytes += rdkafka::Message::payload(&message?).map_or(0, <[u8]>::len);
-            read += 1;
-        }
-    }
-    ensure!(bytes > 0, "empty records");
-    // Leaving in order would be counted, and the other side is not asked for it.
-    std::process::exit(0)
-}
-
-/// Peak resident memory of the program alone, over as many records as the demo has.
-fn memory() -> anyhow::Result<()> {
-    let engines = Engines::start()?;
-    let name = "bench_memory";
-    let topics: BTreeMap<&str, Topic> = changegate_normalize::source_names()
-        .map(|source| {
-            let topic = Topic {
-                name: format!("changegate.raw.{source}.v1"),
-                source: source.to_owned(),
-            };
-            (source, topic)
-        })
-        .collect();
-    let list: Vec<Topic> = topics.values().cloned().collect();
-    let more = "[decision]\napproval_max_age = \"40d\"\nbudget_per_hour = 100000\n";
-    let config = engines.prepare(name, &list, more)?;
-    let mut sender = engines.sender()?;
-    let mut sent = 0u64;
-    Simulation::new(Config::demo(engines::now_ms())).run(|emitted| -> anyhow::Result<()> {
-        let Some(topic) = topics.get(emitted.source) else {
-            return Ok(());
-        };
-        let headers: Vec<(&str, &[u8])> = emitted
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
-        sender.send(
-            &topic.name,
-            emitted.key,
-            &headers,
-            emitted.value,
-            emitted.record_time_ms,
-        )?;
-        sent += 1;
-        Ok(())
-    })?;
-    sender.finish(Duration::from_secs(120))?;
-    let started = Instant::now();
-    let running = engines.run(engines::changegate(&config)?, name, sent)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id()));
-    engines::stop(running)?;
-    let status = status.context("reading the memory of the program")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak: u64 = peak
-        .and_then(|line| line.split_whitespace().next())
-        .context("no VmHWM")?
-        .parse()?;
-    println!(
-        "{:58} {:8}",
-        format!("records of all sources, read in {seconds:.0} s"),
-        sent
-    );
-    println!(
-        "{:58} {:8}",
-        "peak resident memory of `changegate serve`, MiB",
-        peak / 1024
-    );
+    println!("{table}");
     Ok(())
 }

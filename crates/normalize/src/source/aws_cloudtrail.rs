@@ -4,6 +4,7 @@
 
 mod classify;
 mod identity;
+mod naming;
 mod resources;
 
 use changegate_json::{Kind, Value};

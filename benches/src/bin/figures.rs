@@ -1,0 +1,128 @@
+//! All figures in one table. `figures`: times of `cargo bench` (in `CRITERION_HOME`), instructions, the whole road;
+//! `figures --check`: only what has bounds and is the same however busy the machine is.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use changegate_benches::counts::Counts;
+use changegate_benches::stage::BLOCK;
+use changegate_benches::table::Table;
+use changegate_benches::{engines, road};
+use serde_json::Value;
+
+/// Records of the shorter and the longer run of a stage.
+const LENGTHS: [u64; 2] = [1_000, 3_000];
+
+fn main() -> anyhow::Result<ExitCode> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut table = Table::new()?;
+    match words[..] {
+        [] => {
+            times(&mut table)?;
+            stages(&mut table)?;
+            table.instructions(&road::instructions(5_000)?);
+            table.memory(&road::memory()?);
+        }
+        ["--check"] => stages(&mut table)?,
+        _ => bail!("figures [--check]"),
+    }
+    print!("{table}");
+    for broken in table.broken() {
+        eprintln!("out of bounds: {broken}");
+    }
+    Ok(if table.broken().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Nanoseconds a record of each stage, and its share of the sum.
+fn times(table: &mut Table) -> anyhow::Result<()> {
+    let home = std::env::var_os("CRITERION_HOME").context("CRITERION_HOME is not set: run benches/run")?;
+    let of = |stage: &str| -> anyhow::Result<f64> {
+        let file = Path::new(&home)
+            .join("stage")
+            .join(stage)
+            .join("new/estimates.json");
+        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        let estimates: Value = serde_json::from_str(&text)?;
+        let median = estimates["median"]["point_estimate"].as_f64();
+        Ok(median.with_context(|| format!("{} has no median", file.display()))? / BLOCK as f64)
+    };
+    let (sha256, parse, features) = (of("sha256")?, of("parse")?, of("features")?);
+    let (normalize, generic) = (of("normalize")? - sha256, of("generic")?);
+    let stages = [
+        ("parse (index of one pass)", parse),
+        ("mask and normalize", normalize - parse),
+        ("features and their state", features),
+        ("score and reasons", of("features_and_score")? - features),
+        ("decide", of("decide")?),
+        ("encode rows", of("encode")?),
+    ];
+    let sum: f64 = stages.iter().map(|(_, time)| time).sum();
+    for (stage, time) in stages {
+        table.add(&format!("{stage}: share of the sum, %"), 100.0 * time / sum, 1);
+    }
+    table.add("sum of these stages: ns a record", sum, 0);
+    table.add("SHA-256 of a record, beside them: ns", sha256, 0);
+    table.add(
+        "parse and normalize: serde_json path / ours, time",
+        generic / normalize,
+        2,
+    );
+    Ok(())
+}
+
+/// Instructions a record, SHA-256 excluded.
+fn stages(table: &mut Table) -> anyhow::Result<()> {
+    let (generic, normalize, features) = (count("generic")?, count("normalize")?, count("features")?);
+    let (score, encode) = (count("features_and_score")? - features, count("encode")?);
+    table.add(
+        "parse and normalize, serde_json path: instructions a record",
+        generic,
+        0,
+    );
+    table.bounded(
+        "normalize",
+        "parse and normalize, ours: instructions",
+        normalize,
+        0,
+    );
+    table.bounded(
+        "generic_over_ours",
+        "parse and normalize: serde_json path / ours, instructions",
+        generic / normalize,
+        2,
+    );
+    table.bounded("features", "features and their state: instructions", features, 0);
+    table.bounded("score", "score and reasons: instructions", score, 0);
+    table.bounded("encode", "encode rows: instructions", encode, 0);
+    Ok(())
+}
+
+/// Instructions of a stage: the difference of two run lengths, so that start-up cancels out.
+fn count(stage: &str) -> anyhow::Result<f64> {
+    let own = std::env::current_exe()?.with_file_name("stage");
+    let folder = std::env::temp_dir();
+    let run = |records: u64| -> anyhow::Result<Counts> {
+        let counts = folder.join(format!(
+            "changegate-stage-{}-{stage}-{records}",
+            std::process::id()
+        ));
+        let status = engines::callgrind(&counts)
+            .arg(&own)
+            .arg(stage)
+            .arg(records.to_string())
+            .status()
+            .context("starting valgrind")?;
+        ensure!(status.success(), "{stage} under valgrind: {status}");
+        let read = Counts::read(&counts);
+        std::fs::remove_file(&counts).with_context(|| format!("removing {}", counts.display()))?;
+        read
+    };
+    let (short, long) = (run(LENGTHS[0])?, run(LENGTHS[1])?);
+    Ok(Counts::per_record(short, long, LENGTHS[1] - LENGTHS[0]).0)
+}
