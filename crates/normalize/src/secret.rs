@@ -181,7 +181,9 @@ impl Masker {
             let applies = |subtree: &&Subtree| {
                 subtree.names.iter().any(|own| own.eq_ignore_ascii_case(name)) && (subtree.when)(root, value)
             };
-            let subtree = self.subtrees.iter().find(applies);
+            // Most names are turned away here for less than a comparison with each.
+            let known = self.subtree_names.contains(name);
+            let subtree = known.then(|| self.subtrees.iter().find(applies)).flatten();
             if let Some(subtree) = subtree {
                 self.leaves_below(arena, subtree.leaf, "", member, edits);
             }

@@ -103,8 +103,8 @@ const SEPARATORS: usize = 4;
 /// A set of names. Nearly all names of an event are turned away by their ends and length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// In lower case and without separators, with their hashes; those of one pair stand together.
-    known: Vec<(u32, Vec<u8>)>,
+    /// In lower case and without separators; those of one pair stand together.
+    known: Vec<Vec<u8>>,
     /// For each pair of first and last letter (modulo 32).
     pairs: Vec<Pair>,
 }
@@ -126,14 +126,12 @@ const SEPARATOR_BITS: u32 = 1 << (b'_' & 31) | 1 << (b'-' & 31) | 1 << (b'.' & 3
 
 impl Names {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut known: Vec<(u32, Vec<u8>)> = names
-            .map(|name| (hash(name.as_bytes()), plain(name.as_bytes()).collect()))
-            .collect();
-        known.retain(|(_, name)| !name.is_empty() && name.len() <= LONGEST);
-        known.sort_by_key(|(hash, name)| (ends(name), *hash));
+        let mut known: Vec<Vec<u8>> = names.map(|name| plain(name.as_bytes()).collect()).collect();
+        known.retain(|name| !name.is_empty() && name.len() <= LONGEST);
+        known.sort_by(|left, right| (ends(left), left).cmp(&(ends(right), right)));
         known.dedup();
         let mut pairs = vec![Pair::default(); 32 * 32];
-        for (at, (_, name)) in (0u16..).zip(&known) {
+        for (at, name) in (0u16..).zip(&known) {
             if let Some(pair) = pairs.get_mut(ends(name)) {
                 if pair.lengths == 0 {
                     pair.from = at;
@@ -161,20 +159,10 @@ impl Names {
 
     #[cold]
     fn has(&self, pair: &Pair, name: &[u8]) -> bool {
-        let hash = hash(name);
         let alike = self.known.get(usize::from(pair.from)..usize::from(pair.to));
-        alike
-            .unwrap_or_default()
-            .iter()
-            .any(|(own, known)| *own == hash && plain(name).eq(known.iter().copied()))
+        let mut alike = alike.unwrap_or_default().iter();
+        alike.any(|known| known.len() <= name.len() && plain(name).eq(known.iter().copied()))
     }
-}
-
-/// Of the letters in lower case, without separators (FNV-1a).
-fn hash(name: &[u8]) -> u32 {
-    plain(name).fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 /// Upper and lower case agree in the low five bits.

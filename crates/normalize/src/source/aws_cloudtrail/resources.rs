@@ -7,6 +7,31 @@ use super::naming::NAMING;
 use crate::context::{Context, List};
 use crate::verb;
 
+/// For each first letter (modulo 32, so in either case) a bit for each length of a name in [`NAMING`]: most members are
+/// turned away by it.
+const NAMING_LENGTHS: [u32; 32] = {
+    let mut lengths = [0; 32];
+    let mut at = 0;
+    while at < NAMING.len() {
+        let name = NAMING[at].0.as_bytes();
+        lengths[(name[0] & 31) as usize] |= 1 << name.len();
+        at += 1;
+    }
+    lengths
+};
+
+/// Where in [`NAMING`] a member's name stands, in any case.
+fn rank(name: &str) -> Option<usize> {
+    let first = name.as_bytes().first()? & 31;
+    let lengths = NAMING_LENGTHS.get(usize::from(first))?;
+    if name.len() >= 32 || lengths >> name.len() & 1 == 0 {
+        return None;
+    }
+    NAMING
+        .iter()
+        .position(|(known, _)| known.eq_ignore_ascii_case(name))
+}
+
 pub(super) fn name<'a>(
     context: &mut Context<'a>,
     event: &mut ChangeEvent<'a>,
@@ -81,10 +106,7 @@ fn from_parameters<'a>(
         if name.eq_ignore_ascii_case("key") {
             key = value;
         }
-        if let Some(rank) = NAMING
-            .iter()
-            .take(best)
-            .position(|(known, _)| known.eq_ignore_ascii_case(name))
+        if let Some(rank) = rank(name).filter(|rank| *rank < best)
             && value.is_some()
         {
             best = rank;
