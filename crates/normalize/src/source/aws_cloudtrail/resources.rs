@@ -9,6 +9,10 @@ use crate::verb;
 
 /// For each first letter (modulo 32, so in either case) a bit for each length of a name in [`NAMING`]: most members are
 /// turned away by it.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "what is computed at compile time cannot fail later"
+)]
 const NAMING_LENGTHS: [u32; 32] = {
     let mut lengths = [0; 32];
     let mut at = 0;
