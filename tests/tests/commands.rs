@@ -11,7 +11,7 @@ session_timeout = "6s"
 [decision]
 approve_from = 1.0
 approval_max_age = "3650d"
-learning_changes = 0
+learning_period = "0h"
 [[topics]]
 name = "raw.cloudtrail"
 source = "aws.cloudtrail"

@@ -12,7 +12,7 @@ pub enum Ask {
     Grouped,
     /// Would ask, but is older than `approval_max_age`: listed, asks nothing.
     Backfill,
-    /// Would ask, but its stratum is still learning: listed, asks nothing.
+    /// Would ask, but its stratum is still learning and its risk is not extreme: listed, asks nothing.
     Learning,
     /// Would ask, but a durable request for the same `change_uid` is out already, or the row is a redelivery.
     Repeat,

@@ -1,14 +1,16 @@
 use std::collections::{HashMap, HashSet};
 
-use changegate_types::{Decision, Keyed128, TimeMicros};
+use changegate_types::{Decision, Keyed128, RiskScore, TimeMicros};
 
 use crate::Ask;
 
 /// When a change that needs approval asks nobody, or asks as one of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AskRules {
     /// Older than this at ingest is a backfill: microseconds.
     pub approval_max_age_micros: i64,
+    /// While a stratum learns it asks from this many risk points on.
+    pub learning_approve_from: f32,
     /// Requests of their own per tenant and hour of decision; those beyond name their group.
     pub budget_per_hour: u32,
 }
@@ -26,8 +28,8 @@ pub struct Candidate<'a> {
     pub is_change: bool,
     /// Copy of an event that was read before.
     pub redelivery: bool,
-    /// Its stratum is still learning.
-    pub learning: bool,
+    /// Its risk, where its stratum is still learning.
+    pub learning: Option<RiskScore>,
     /// When it happened.
     pub event_time: TimeMicros,
     /// When it was read.
@@ -83,7 +85,10 @@ impl Asker {
             Ask::Repeat
         } else if self.is_backfill(change.event_time, change.ingest_time) {
             Ask::Backfill
-        } else if change.learning {
+        } else if change
+            .learning
+            .is_some_and(|risk| risk.points() < self.rules.learning_approve_from)
+        {
             Ask::Learning
         } else if self
             .asked
@@ -183,6 +188,7 @@ mod tests {
     fn saved_and_loaded_it_says_the_same() {
         let rules = AskRules {
             approval_max_age_micros: i64::MAX,
+            learning_approve_from: 64.0,
             budget_per_hour: 2,
         };
         let change = |uid: u128| Candidate {
@@ -191,7 +197,7 @@ mod tests {
             decision: Decision::RequireApproval,
             is_change: true,
             redelivery: false,
-            learning: false,
+            learning: None,
             event_time: TimeMicros(0),
             ingest_time: TimeMicros(0),
             decision_time: TimeMicros(7_200_000_000),

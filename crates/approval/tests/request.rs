@@ -219,7 +219,7 @@ fn candidate(change_uid: u128) -> Candidate<'static> {
         decision: Decision::RequireApproval,
         is_change: true,
         redelivery: false,
-        learning: false,
+        learning: None,
         event_time: NOW,
         ingest_time: NOW,
         decision_time: NOW,
@@ -230,6 +230,7 @@ fn asker(budget_per_hour: u32) -> Asker {
     Asker::new(
         AskRules {
             approval_max_age_micros: 3_600_000_000,
+            learning_approve_from: 64.0,
             budget_per_hour,
         },
         1_000,
@@ -270,12 +271,19 @@ fn no_storm() {
     );
     assert_eq!(
         ask(Candidate {
-            learning: true,
+            learning: Some(RiskScore::new(63.9)),
             ..candidate(1)
         }),
         Ask::Learning
     );
-    assert_eq!(ask(candidate(1)), Ask::Asked);
+    // The extreme asks from the first hour on.
+    assert_eq!(
+        ask(Candidate {
+            learning: Some(RiskScore::new(64.0)),
+            ..candidate(1)
+        }),
+        Ask::Asked
+    );
     // Not durable yet: it must be asked again.
     assert_eq!(ask(candidate(1)), Ask::Asked);
     assert_eq!(ask(candidate(2)), Ask::Grouped);

@@ -5,6 +5,8 @@
 mod args;
 mod commands;
 mod crew;
+#[cfg(test)]
+mod first_days;
 mod input;
 mod local;
 mod memory;

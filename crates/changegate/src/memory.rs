@@ -249,9 +249,10 @@ impl Memory {
     }
 }
 
-fn ask_rules(settings: &Settings) -> AskRules {
+pub(crate) fn ask_rules(settings: &Settings) -> AskRules {
     AskRules {
         approval_max_age_micros: settings.decision.approval_max_age.as_micros() as i64,
+        learning_approve_from: settings.decision.learning_approve_from,
         budget_per_hour: settings.decision.budget_per_hour,
     }
 }

@@ -179,7 +179,7 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
         shared_counts: state.shared_counts_max,
         waiting: state.waiting_max,
         waiting_hours: state.waiting_hours,
-        learning_changes: settings.decision.learning_changes,
+        learning_hours: settings.decision.learning_hours,
     }
 }
 

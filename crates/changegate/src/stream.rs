@@ -11,12 +11,13 @@ use changegate_config::{ClickHouseUser, Reads, Settings};
 use changegate_kafka::{Admin, Consumer, Producer, TopicPlan};
 use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
+use changegate_pipeline::ledger::Operation;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
     BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, Rules, Scorer, Topic,
     Turn, Worker, WorkerSettings, WriteLimits,
 };
-use changegate_risk::{Model, Stratum};
+use changegate_risk::{Model, PhaseEnd, Stratum};
 use changegate_telemetry::{
     Clock as _, Health, Histogram, Metric, Metrics, SystemClock, Tasks, TraceSettings, spawn_thread,
 };
@@ -78,6 +79,38 @@ struct StreamScorer {
     meters: RiskMeters,
 }
 
+/// From now on the stratum asks from `decision.approve_from`: a person should know, and may look at what was held back.
+fn learning_over(phase: PhaseEnd) -> Operation {
+    let PhaseEnd {
+        tenant,
+        source,
+        stratum,
+        events,
+    } = phase;
+    tracing::warn!(
+        tenant,
+        source,
+        stratum,
+        events,
+        "learning phase is over: it asks from decision.approve_from now; \
+         `changegate approvals list --state learning` shows what it did not ask"
+    );
+    let details = [
+        ("tenant", tenant),
+        ("source", source),
+        ("stratum", stratum.to_owned()),
+        ("events", events.to_string()),
+    ];
+    Operation {
+        kind: "learning_over".to_owned(),
+        why: "the learning phase of this source and stratum is over: it asks from decision.approve_from now"
+            .to_owned(),
+        partition: -1,
+        details: details.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        ..Operation::default()
+    }
+}
+
 /// Risk of changes, by stratum.
 struct RiskMeters(Vec<(&'static str, Histogram)>);
 
@@ -122,6 +155,11 @@ impl Scorer for StreamScorer {
 
     fn learn(&mut self, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
         self.scorer.learn_block(events);
+    }
+
+    fn news(&mut self) -> Vec<Operation> {
+        let ended = self.scorer.state().ended_phases();
+        ended.into_iter().map(learning_over).collect()
     }
 
     fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64> {

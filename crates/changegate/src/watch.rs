@@ -198,6 +198,7 @@ impl Watch {
             "ledger_short",
             "hole",
             "approval_budget",
+            "learning_over",
         ] {
             metrics.counter(Metric::OperationsNoted, &[kind]).increment(0);
         }
@@ -305,6 +306,7 @@ impl Watch {
             actor_counts,
             shared_counts,
             waiting,
+            learning_phases,
             actors_forgotten,
             actors_refused,
             waiting_dropped,
@@ -315,6 +317,7 @@ impl Watch {
             ("actor_counts", actor_counts),
             ("shared_counts", shared_counts),
             ("waiting", waiting),
+            ("learning_phases", learning_phases),
         ] {
             self.metrics
                 .gauge(Metric::StateEntries, &[kind])

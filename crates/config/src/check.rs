@@ -12,10 +12,9 @@ use crate::{
     error::Problems,
     settings::{Batch, DeadLetters, Engines, Http, Model, Settings, State, Telemetry, Tenant},
 };
-use rules::{MINUTE, at_least_one, bytes, not_blank, regexes, topic_name, within};
+use rules::{HOUR, MINUTE, at_least_one, bytes, not_blank, regexes, topic_name, whole_hours, within};
 use stream::{check_environments, check_topics};
 
-const HOUR: Duration = Duration::from_secs(3_600);
 const MASK_KEY_BYTES_MIN: usize = 16;
 
 impl RawSettings {
@@ -146,9 +145,6 @@ impl RawState {
             at_least_one(count, key, problems);
         }
         within(self.waiting, HOUR, 366 * 24 * HOUR, "state.waiting", problems);
-        if !self.waiting.as_secs().is_multiple_of(HOUR.as_secs()) {
-            problems.add("state.waiting", "expected whole hours, such as \"24h\"");
-        }
         State {
             dir: self.dir.unwrap_or_else(|| engines.data_dir.join("state")),
             snapshot_interval: self.snapshot_interval,
@@ -157,7 +153,7 @@ impl RawState {
             actor_counts_max: self.actor_counts_max as usize,
             shared_counts_max: self.shared_counts_max as usize,
             waiting_max: self.waiting_max as usize,
-            waiting_hours: u32::try_from(self.waiting.as_secs() / HOUR.as_secs()).unwrap_or(u32::MAX),
+            waiting_hours: whole_hours(self.waiting, "state.waiting", problems),
             recent_ids_max: self.recent_ids_max as usize,
             asked_max: self.asked_max as usize,
         }

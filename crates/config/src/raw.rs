@@ -261,9 +261,13 @@ section! {
         approval_max_age: Duration = 24 * HOUR,
         /// Requests per hour; above it they are grouped, never dropped, and an alarm is raised. Default 100.
         budget_per_hour: u32 = 100,
-        /// A stratum (such as people in production) asks nothing before this many of its changes were seen; they are scored,
-        /// stored and counted. Default 2000.
-        learning_changes: u32 = 2_000,
+        /// How long each stratum (such as people in production) of a source learns, in Kafka time in which something came:
+        /// until then it asks from `learning_approve_from` only, and what would have asked is listed. Whole hours; "0h": not at
+        /// all. Default "5d".
+        learning_period: Duration = 5 * 24 * HOUR,
+        /// Risk points from which a change needs approval while its stratum learns, where that is above `approve_from`.
+        /// Default 64.
+        learning_approve_from: f32 = 64.0,
         /// Whether each decision on a change is also published, to `decision_topic`. Default false.
         publish_decisions: bool = false,
         /// Topic of requests and answers, after `kafka.topic_prefix`. Default "changegate.approval.v1".

@@ -223,8 +223,10 @@ pub struct Decision {
     pub approval_max_age: Duration,
     /// Requests per hour before they are grouped.
     pub budget_per_hour: u32,
-    /// Changes that a stratum must have seen before it asks.
-    pub learning_changes: u64,
+    /// How long a stratum of a source learns, in hours of Kafka time.
+    pub learning_hours: u32,
+    /// Risk points from which it asks until then.
+    pub learning_approve_from: f32,
     /// Whether decisions are published.
     pub publish_decisions: bool,
     /// Whole name of the topic of requests.

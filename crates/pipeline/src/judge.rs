@@ -20,6 +20,7 @@ use self::lessons::Lessons;
 use self::settle::Found;
 use crate::batch::Batch;
 use crate::clock::Now;
+use crate::ledger::Operation;
 use crate::part::Part;
 use crate::recent::{Fresh, Place, Recent};
 use crate::replay::Replay;
@@ -162,6 +163,11 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             });
         }
         let scores = lessons.run(arena, &mut self.scorer);
+        let news = self.scorer.news().into_iter();
+        batch.operations.extend(news.map(|news| Operation {
+            time: now.wall,
+            ..news
+        }));
         let last = fates.len();
         let ends: Vec<usize> = judged
             .iter()

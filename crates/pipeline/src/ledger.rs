@@ -324,7 +324,7 @@ pub struct Copies {
 pub struct Operation {
     /// When.
     pub time: TimeMicros,
-    /// What: `start`, `stop`, `new_incarnation`, `retention_gap`, `gap_skipped`, `hole`, `ledger_short`, `approval_budget`, ….
+    /// What: `start`, `stop`, `new_incarnation`, `retention_gap`, `gap_skipped`, `hole`, `ledger_short`, `approval_budget`, `learning_over`, ….
     pub kind: String,
     /// Who: host and process, or the person at the command line.
     pub who: String,

@@ -4,6 +4,7 @@
 
 use changegate_types::{ActorType, ChangeEvent, PrivilegeClass, Status, TimeMicros, Verb};
 
+use crate::calibration::Stratum;
 use crate::hash::{self, mix};
 
 /// Who acts, for peers and for the calibration.
@@ -98,6 +99,8 @@ pub(crate) struct Facts {
     pub(crate) resource: u64,
     /// Product area and whether it is production: who usually acts there?
     pub(crate) scope: u64,
+    /// Tenant, source and stratum: what has a learning phase of its own.
+    pub(crate) phase: u64,
     /// Kafka's record time, in seconds; drives every clock.
     pub(crate) second: u32,
     pub(crate) kind: ActorKind,
@@ -176,10 +179,12 @@ impl Facts {
             Verb::Create | Verb::Update => 2,
             Verb::Delete => 3,
         };
+        let stratum = Stratum::new(kind, production);
         Self {
             tenant,
             actor,
             values,
+            phase: hash::text(mix(tenant, stratum.0.into()), event.source),
             resource: hash::text(place, uid),
             scope: mix(
                 hash::text(16, event.api_service),

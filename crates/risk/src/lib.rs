@@ -13,7 +13,8 @@
 //! - *Bounded.* Memory is fixed by [`Limits`]; what is forgotten looks new again, never familiar.
 //! - *Same data, same seed, same bytes*, of the model, of the scores, of the snapshot. A score does not depend on how
 //!   events were cut into blocks.
-//! - *An attacker does not train it.* Unusual events become part of what is usual only after a day of record time.
+//! - *An attacker does not train it.* Unusual events become part of what is usual only after a day of record time,
+//!   except in the learning phase of their source and stratum.
 
 mod calibration;
 mod codec;
@@ -35,5 +36,5 @@ pub use feature::{FEATURES, Feature, SCHEMA_VERSION, Spec};
 pub use model::{Golden, MODEL_FILES, Model, ModelError, Replayed};
 pub use reason::REASONS;
 pub use scorer::{EXPLAIN_FROM, Scorer};
-pub use state::{Limits, PeerGroups, SHARDS, SnapshotError, State, StateSize};
+pub use state::{Limits, PeerGroups, PhaseEnd, SHARDS, SnapshotError, State, StateSize};
 pub use train::{Metrics, TrainError, TrainOptions, Trained, Trainer, Truth, pr_auc, roc_auc};

@@ -107,7 +107,11 @@ impl Scorer {
             .extend(events.iter().map(|(event, time)| Facts::of(event, *time)));
         self.observed.clear();
         self.observed.resize(events.len(), Observed::default());
-        self.state
+        let begun = self
+            .state
             .observe(&self.facts, &mut self.order, &mut self.observed);
+        if begun {
+            self.state.name_phases(&self.facts, events);
+        }
     }
 }

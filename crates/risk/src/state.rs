@@ -9,18 +9,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 pub(crate) mod actor;
 mod peers;
+mod phases;
 pub(crate) mod shard;
 mod snapshot;
 pub(crate) mod table;
 
 pub(crate) use crate::extract::Observed;
 pub use peers::PeerGroups;
+pub use phases::PhaseEnd;
 pub use snapshot::SnapshotError;
 
-use crate::calibration::STRATA;
+use changegate_types::{ChangeEvent, TimeMicros};
+
 use crate::ecod::Ecod;
 use crate::extract::SharedView;
 use crate::facts::Facts;
+use phases::{Names, Phases, Seen};
 use shard::{Gate, Shard, Surroundings};
 use table::Table;
 
@@ -31,7 +35,7 @@ const STEP_SECONDS: i64 = 600;
 /// Half-life of every count: 14 days.
 const HALF_LIFE_STEPS: f64 = (14 * 24 * 3_600 / STEP_SECONDS) as f64;
 /// A step also ends after this many events, so that what waits for it stays small.
-const STEP_EVENTS: u64 = 65_536;
+const STEP_EVENTS: u64 = 1_024;
 /// Weights double every half-life; beyond this exponent all counts are scaled back.
 const EXPONENT_MAX: f64 = 40.0;
 
@@ -48,8 +52,8 @@ pub struct Limits {
     pub waiting: usize,
     /// How long they wait, in hours of record time.
     pub waiting_hours: u32,
-    /// Changes that a stratum must have seen until its learning phase ends.
-    pub learning_changes: u64,
+    /// How long a learning phase lasts, in hours of record time; 0: there is none.
+    pub learning_hours: u32,
 }
 
 impl Default for Limits {
@@ -60,7 +64,7 @@ impl Default for Limits {
             shared_counts: 1 << 21,
             waiting: 1 << 15,
             waiting_hours: 24,
-            learning_changes: 2_000,
+            learning_hours: 5 * 24,
         }
     }
 }
@@ -68,6 +72,10 @@ impl Default for Limits {
 impl Limits {
     pub(crate) fn waiting_steps(&self) -> i64 {
         i64::from(self.waiting_hours) * 3_600 / STEP_SECONDS
+    }
+
+    pub(crate) fn learning_seconds(&self) -> u32 {
+        self.learning_hours.saturating_mul(3_600)
     }
 }
 
@@ -98,8 +106,7 @@ impl Clock {
 pub(crate) struct Shared {
     clock: Clock,
     counts: Table,
-    /// Changes seen per stratum up to the last step.
-    changes: [u64; STRATA],
+    phases: Phases,
 }
 
 /// Sizes for the metrics.
@@ -113,6 +120,8 @@ pub struct StateSize {
     pub shared_counts: u64,
     /// Unusual events that wait.
     pub waiting: u64,
+    /// Learning phases that last.
+    pub learning_phases: u64,
     /// Actors forgotten for others, so far.
     pub actors_forgotten: u64,
     /// Actors that found no room, so far.
@@ -129,12 +138,12 @@ pub struct State {
     limits: Limits,
     groups: PeerGroups,
     gate: Option<(Ecod, f32)>,
-    /// By stratum: the strata whose changes count for its learning phase.
-    learning_of: [Vec<u8>; STRATA],
     shared: RwLock<Shared>,
     shards: Vec<Mutex<Shard>>,
     step: AtomicI64,
     events: AtomicU64,
+    names: Mutex<Names>,
+    ended: Mutex<Vec<PhaseEnd>>,
 }
 
 /// A panic elsewhere leaves counts half-moved at worst: a cache that is a little off, not a broken ledger.
@@ -145,14 +154,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl State {
     /// An empty state for a model.
     pub fn new(model: &crate::Model, limits: Limits) -> Self {
-        let learning_of = crate::Stratum::all().map(|stratum| {
-            let curve = model.calibration().curve(stratum);
-            curve.map_or_else(Vec::new, |curve| curve.strata.clone())
-        });
         let mut state = Self::bare(limits, model.groups().clone());
-        for (into, strata) in state.learning_of.iter_mut().zip(learning_of) {
-            *into = strata;
-        }
         let (ecod, unusual_from) = model.gate();
         state.gate = Some((ecod.clone(), unusual_from));
         state
@@ -164,17 +166,18 @@ impl State {
         let shared = Shared {
             clock: Clock::at(0, 0),
             counts: Table::new(limits.shared_counts),
-            changes: [0; STRATA],
+            phases: Phases::default(),
         };
         Self {
             limits,
             groups,
             gate: None,
-            learning_of: Default::default(),
             shared: RwLock::new(shared),
             shards,
             step: AtomicI64::new(i64::MIN),
             events: AtomicU64::new(0),
+            names: Mutex::default(),
+            ended: Mutex::default(),
         }
     }
 
@@ -183,8 +186,10 @@ impl State {
         self.gate = Some((ecod, unusual_from));
     }
 
-    /// Features of each event from those before it, and remembers it. `out` is of the same length.
-    pub(crate) fn observe(&self, facts: &[Facts], order: &mut ShardOrder, out: &mut [Observed]) {
+    /// Features of each event from those before it, and remembers it. `out` is of the same length. Says whether a
+    /// learning phase begins with one of them.
+    pub(crate) fn observe(&self, facts: &[Facts], order: &mut ShardOrder, out: &mut [Observed]) -> bool {
+        let mut begun = false;
         let mut start = 0;
         while start < facts.len() {
             let step = i64::from(facts[start].second) / STEP_SECONDS;
@@ -200,13 +205,14 @@ impl State {
             let same = |facts: &&Facts| i64::from(facts.second) / STEP_SECONDS <= now;
             let len = facts[start..].iter().take(room).take_while(same).count().max(1);
             let end = start + len;
-            self.observe_within_step(&facts[start..end], order, &mut out[start..end]);
+            begun |= self.observe_within_step(&facts[start..end], order, &mut out[start..end]);
             self.events.fetch_add(len as u64, Ordering::AcqRel);
             start = end;
         }
+        begun
     }
 
-    fn observe_within_step(&self, facts: &[Facts], order: &mut ShardOrder, out: &mut [Observed]) {
+    fn observe_within_step(&self, facts: &[Facts], order: &mut ShardOrder, out: &mut [Observed]) -> bool {
         let shared = self.read_shared();
         let view = SharedView {
             table: &shared.counts,
@@ -220,26 +226,31 @@ impl State {
                 unusual_from: *unusual_from,
             }),
             limits: &self.limits,
-            learning: self.learning(&shared),
+            phases: &shared.phases,
         };
         order.sort(facts);
+        let mut begun = false;
         for (shard, events) in order.by_shard() {
             let mut shard = locked(&self.shards[shard]);
             for &event in events {
                 shard.observe(&facts[event as usize], &around, &mut out[event as usize]);
             }
+            begun |= std::mem::take(&mut shard.seen.has_new);
+        }
+        begun
+    }
+
+    /// Takes down what the learning phases of these events are called.
+    pub(crate) fn name_phases(&self, facts: &[Facts], events: &[(&ChangeEvent<'_>, TimeMicros)]) {
+        let mut names = locked(&self.names);
+        for (facts, (event, _)) in facts.iter().zip(events) {
+            names.note(facts, event);
         }
     }
 
-    fn learning(&self, shared: &Shared) -> [bool; STRATA] {
-        std::array::from_fn(|stratum| {
-            let strata = &self.learning_of[stratum];
-            let seen: u64 = strata
-                .iter()
-                .filter_map(|&of| shared.changes.get(usize::from(of)))
-                .sum();
-            seen < self.limits.learning_changes
-        })
+    /// The learning phases that have ended since this was last asked.
+    pub fn ended_phases(&self) -> Vec<PhaseEnd> {
+        std::mem::take(&mut locked(&self.ended))
     }
 
     /// Opens a step: what the shards held back becomes part of the shared counts, and whoever waited long enough is learned.
@@ -251,19 +262,28 @@ impl State {
             shared.clock = Clock::at(step, step);
         }
         let weight = shared.clock.weight;
+        let mut seen = Seen::default();
         for shard in &self.shards {
             let shard = &mut *locked(shard);
             for key in shard.pending.drain(..) {
                 shared.counts.add(key, weight, true);
             }
-            for (sum, seen) in shared.changes.iter_mut().zip(&mut shard.changes) {
-                *sum += std::mem::take(seen);
-            }
+            seen.take(&mut shard.seen);
+        }
+        let over = shared.phases.turn(seen, &self.limits);
+        if !over.is_empty() {
+            let names = locked(&self.names);
+            let ends = over.into_iter().filter_map(|phase| names.ended(phase));
+            locked(&self.ended).extend(ends);
         }
         self.move_clock(&mut shared, step);
         let clock = shared.clock;
         for shard in &self.shards {
-            locked(shard).release(clock, &self.groups);
+            let mut shard = locked(shard);
+            shard.release(clock, &self.groups);
+            if step > before {
+                shard.admitted = 0;
+            }
         }
         self.events.store(0, Ordering::Release);
         self.step.store(step, Ordering::Release);
@@ -296,6 +316,7 @@ impl State {
         let mut size = StateSize {
             shared_counts: shared.counts.len() as u64,
             counts_evicted: shared.counts.evicted(),
+            learning_phases: shared.phases.lasting(&self.limits) as u64,
             ..StateSize::default()
         };
         for shard in &self.shards {

@@ -226,7 +226,7 @@ impl Trainer {
         let training = &self.records[..at(parts.train)];
         let groups = peers::find(training.iter().map(|record| &record.facts), self.options.seed)?;
         let limits = Limits {
-            learning_changes: 0,
+            learning_hours: 0,
             ..self.options.limits.clone()
         };
         let mut state = State::bare(limits, groups.clone());

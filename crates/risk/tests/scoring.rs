@@ -17,7 +17,7 @@ fn limits() -> Limits {
         actor_counts: 1 << 17,
         shared_counts: 1 << 16,
         waiting: 1 << 12,
-        learning_changes: 300,
+        learning_hours: 24,
         ..Limits::default()
     }
 }
@@ -136,10 +136,25 @@ fn attacks_stand_out_and_ordinary_changes_do_not() {
 }
 
 #[test]
-fn learning_ends_after_the_stated_number_of_changes() {
+fn a_learning_phase_ends_after_the_stated_time_and_says_so_once() {
     let told = events(2, 4_000, 10, false);
-    let kept = score(&mut scorer(), &told, 256);
+    let mut scorer = scorer();
+    let kept = score(&mut scorer, &told, 256);
     assert!(kept[0].learning && !kept[3_999].learning);
+    let ended = scorer.state().ended_phases();
+    let strata: Vec<&str> = ended.iter().map(|phase| phase.stratum).collect();
+    assert!(
+        strata.contains(&"service/production") && strata.contains(&"human/production"),
+        "{ended:?}"
+    );
+    assert!(
+        ended
+            .iter()
+            .all(|phase| phase.source == told[0].0.source && phase.events > 0),
+        "{ended:?}"
+    );
+    assert_eq!(scorer.state().ended_phases(), []);
+    assert_eq!(scorer.state().size().learning_phases, 0);
     // Once over, it stays over.
     let last = kept
         .iter()

@@ -135,7 +135,7 @@ metrics! {
     UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, ["worker"],
         "Encoded bytes in the two batches of a worker.";
     OperationsNoted = "changegate_operations_total", Kind::Counter, ["kind"],
-        "Rows that the stream put into `operations`, by kind (new_incarnation, gap_skipped, ledger_short, hole, approval_budget).";
+        "Rows that the stream put into `operations`, by kind (new_incarnation, gap_skipped, ledger_short, hole, approval_budget, learning_over).";
     RiskPoints = "changegate_risk_points", POINTS, ["stratum"],
         "Risk of scored changes.";
     Unscored = "changegate_unscored_changes_total", Kind::Counter, [],
@@ -155,7 +155,7 @@ metrics! {
     EventsMarked = "changegate_events_marked_total", Kind::Counter, ["mark"],
         "Rows with something odd about them, by mark.";
     StateEntries = "changegate_state_entries", Kind::Gauge, ["kind"],
-        "Entries of the scorer's memory, by kind (actors, actor_counts, shared_counts, waiting).";
+        "Entries of the scorer's memory, by kind (actors, actor_counts, shared_counts, waiting, learning_phases).";
     StateEvictions = "changegate_state_evictions_total", Kind::Counter, ["kind"],
         "Entries forgotten or refused because the memory is bounded, by kind (actors, counts, waiting).";
     SnapshotAgeSeconds = "changegate_snapshot_age_seconds", Kind::Gauge, [],

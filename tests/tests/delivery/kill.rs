@@ -6,7 +6,7 @@ use std::time::Duration;
 use changegate_clickhouse::LedgerClient;
 use changegate_pipeline::Ledger as _;
 use changegate_pipeline::outgoing::header;
-use changegate_simulator::{LoadGenerator, Source};
+use changegate_simulator::{LoadGenerator, Source, header_pairs};
 use changegate_telemetry::{Clock as _, SystemClock};
 use changegate_tests::{Config, Moment, Proxy, Rule, Site, until};
 
@@ -68,11 +68,7 @@ fn send_events(site: &Site) -> u64 {
         let record = load.next(time);
         let topic = TOPICS.iter().find(|(_, source, _)| *source == record.source);
         let (topic, ..) = topic.expect("only these sources are asked for");
-        let headers: Vec<(&str, &[u8])> = record
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
+        let headers = header_pairs(record.headers);
         let damaged = records % DAMAGED_ONE_IN == 7;
         let value = if damaged {
             &record.value[..record.value.len() / 2]
@@ -97,7 +93,7 @@ fn config(site: &Site, name: &str) -> Config {
         .with("batch.block", "250")
         // Everything asks that can, so that requests are part of what is compared.
         .with("decision.approve_from", "20.0")
-        .with("decision.learning_changes", "1")
+        .with("decision.learning_period", "\"1h\"")
         .with("decision.budget_per_hour", "1000000")
         // No life lasts long enough for a snapshot; learning everything again 25 times over shows nothing more.
         .with("state.learn_back_records", "1000")

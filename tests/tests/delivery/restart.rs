@@ -46,7 +46,7 @@ fn config(site: &Site, name: &str) -> Config {
         .with("batch.block", "100")
         .with("state.snapshot_interval", "\"1s\"")
         .with("state.learn_back_records", "0")
-        .with("decision.learning_changes", "1")
+        .with("decision.learning_period", "\"0h\"")
         .with("decision.approve_from", "30.0")
 }
 

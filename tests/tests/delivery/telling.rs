@@ -95,7 +95,7 @@ pub(crate) fn a_real_run_shows_every_metric_and_its_traces(site: &Site) {
         .with("batch.rows", "1000")
         .with("batch.block", "100")
         .with("decision.approve_from", "0.5")
-        .with("decision.learning_changes", "1")
+        .with("decision.learning_period", "\"0h\"")
         .with("decision.budget_per_hour", "50");
     config.variables = vec![
         (

@@ -11,7 +11,7 @@ use changegate_clickhouse::migrate;
 use changegate_config::Settings;
 use changegate_kafka::{Admin, Sender};
 use changegate_normalize::source_names;
-use changegate_simulator::{Config, Simulation};
+use changegate_simulator::{Config, Simulation, header_pairs};
 use changegate_telemetry::{Health, LogSettings, LogTarget, Metrics, Tasks};
 
 use self::report::Report;
@@ -98,11 +98,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         else {
             return Ok(());
         };
-        let headers: Vec<(&str, &[u8])> = emitted
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
+        let headers = header_pairs(emitted.headers);
         sender.send(
             &topic.name,
             emitted.key,

@@ -10,7 +10,7 @@ use changegate_normalize::{
     Child, EnvironmentRule, Environments, JsonLine, Normalizer, TenantSettings, TopicSettings, source_names,
 };
 use changegate_risk::{TrainOptions, Trainer, Truth};
-use changegate_simulator::{Config, Emitted, Organisation, Simulation, holdout};
+use changegate_simulator::{Config, Emitted, Organisation, Simulation, header_pairs, holdout};
 use changegate_types::{Position, RawRecord, TimeMicros};
 
 use super::Answer;
@@ -115,11 +115,12 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(organisation: &Organisation, mask_key: &[u8]) -> anyhow::Result<Self> {
+    /// `rules` say which environment an event touches; without any, all of them are unknown.
+    pub(crate) fn new(rules: &[EnvironmentRule], mask_key: &[u8]) -> anyhow::Result<Self> {
         let tenant = TenantSettings {
             uid: "default".to_owned(),
             mask_key: mask_key.to_vec(),
-            environments: Environments::new(&organisation_rules(organisation))?,
+            environments: Environments::new(rules)?,
             ..TenantSettings::default()
         };
         Ok(Self {
@@ -155,7 +156,8 @@ fn from_simulation(asked: &Train, days: u32, options: TrainOptions) -> anyhow::R
     let mut simulated = Config::training(asked.seed, days, midnight_ms(&asked.until)?);
     simulated.exclude_team = Some(held_out.team.to_owned());
     let simulation = Simulation::new(simulated);
-    let mut readers = Readers::new(simulation.organisation(), b"changegate training")?;
+    let rules = organisation_rules(simulation.organisation());
+    let mut readers = Readers::new(&rules, b"changegate training")?;
     let mut trainer = Trainer::new(options);
     let mut arena = Bump::new();
     let progress = output::progress(0, "records made up");
@@ -165,11 +167,7 @@ fn from_simulation(asked: &Train, days: u32, options: TrainOptions) -> anyhow::R
         let Some(reader) = readers.reader(emitted)? else {
             return Ok(());
         };
-        let headers: Vec<(&str, &[u8])> = emitted
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
+        let headers = header_pairs(emitted.headers);
         let kafka_time = TimeMicros::from_millis(emitted.record_time_ms);
         let position = Position {
             topic: emitted.source,

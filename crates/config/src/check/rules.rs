@@ -6,6 +6,7 @@ use regex::Regex;
 
 use crate::{ByteSize, error::Problems, suggest::nearest};
 
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
@@ -61,6 +62,13 @@ pub(super) fn within(duration: Duration, min: Duration, max: Duration, key: &str
     if duration < min || duration > max {
         problems.add(key, format!("expected {min:?} to {max:?}, found {duration:?}"));
     }
+}
+
+pub(super) fn whole_hours(duration: Duration, key: &str, problems: &mut Problems) -> u32 {
+    if !duration.as_secs().is_multiple_of(HOUR.as_secs()) {
+        problems.add(key, "expected whole hours, such as \"24h\"");
+    }
+    u32::try_from(duration.as_secs() / HOUR.as_secs()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn bytes(size: ByteSize, min: u64, max: u64, key: &str, problems: &mut Problems) -> usize {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use changegate_policy::{RawThresholds, Thresholds};
 
-use super::rules::{YEAR, at_least_one, known_source, not_blank, topic_name, within};
+use super::rules::{YEAR, at_least_one, known_source, not_blank, topic_name, whole_hours, within};
 use crate::{
     RawDecision, RawEnvironment, RawTopic, Reads,
     error::Problems,
@@ -122,13 +122,30 @@ impl RawDecision {
             "decision.approval_max_age",
             problems,
         );
+        within(
+            self.learning_period,
+            Duration::ZERO,
+            YEAR,
+            "decision.learning_period",
+            problems,
+        );
+        if !(0.0..=100.0).contains(&self.learning_approve_from) {
+            problems.add(
+                "decision.learning_approve_from",
+                format!(
+                    "expected 0 to 100 risk points, found {}",
+                    self.learning_approve_from
+                ),
+            );
+        }
         topic_name(&self.approval_topic, "decision.approval_topic", problems);
         topic_name(&self.decision_topic, "decision.decision_topic", problems);
         Decision {
             thresholds,
             approval_max_age: self.approval_max_age,
             budget_per_hour: self.budget_per_hour,
-            learning_changes: self.learning_changes.into(),
+            learning_hours: whole_hours(self.learning_period, "decision.learning_period", problems),
+            learning_approve_from: self.learning_approve_from,
             publish_decisions: self.publish_decisions,
             approval_topic: format!("{prefix}{}", self.approval_topic),
             decision_topic: format!("{prefix}{}", self.decision_topic),

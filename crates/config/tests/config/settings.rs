@@ -137,6 +137,11 @@ fn rules_between_values() {
         ("http.listen = 'localhost'", "http.listen"),
         ("state.actors_max = 0", "state.actors_max"),
         ("state.waiting = '90m'", "state.waiting"),
+        ("decision.learning_period = '90m'", "decision.learning_period"),
+        (
+            "decision.learning_approve_from = 101.0",
+            "decision.learning_approve_from",
+        ),
         ("model.hash = 'abc'", "model.hash"),
         ("dead_letters.share_max = 1.5", "dead_letters.share_max"),
         ("dead_letters.share_max = nan", "dead_letters.share_max"),

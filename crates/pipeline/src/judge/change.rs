@@ -162,7 +162,11 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             decision: decided.decision,
             is_change: event.is_change,
             redelivery,
-            learning: decided.score.as_ref().is_some_and(|score| score.learning),
+            learning: decided
+                .score
+                .as_ref()
+                .filter(|score| score.learning)
+                .map(|score| score.risk),
             event_time: event.event_time,
             ingest_time: context.ingest_time,
             decision_time: decided.decision_time,

@@ -4,6 +4,8 @@ use bumpalo::Bump;
 use changegate_normalize::NormalizedRecord;
 use changegate_types::{ChangeEvent, RawRecord, Score, TimeMicros};
 
+use crate::ledger::Operation;
+
 /// Makes changes of records.
 pub trait Normalize {
     /// What the record came to. Never fails: what cannot be read is a child that is rejected.
@@ -58,6 +60,11 @@ pub trait Scorer {
     /// How far the state that was loaded had read the partition: it knows everything below this offset.
     /// `None`: it knows nothing of the partition.
     fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64>;
+
+    /// What happened to what it knows since it was last asked, for `operations`: a learning phase is over.
+    fn news(&mut self) -> Vec<Operation> {
+        Vec::new()
+    }
 
     /// Tells how far the partition was handed to this scorer. `durable`: all of it is committed, so that a snapshot may
     /// hold it. A worker tells it when it stands still and when it lets go of a partition.

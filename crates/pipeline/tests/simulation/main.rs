@@ -114,6 +114,7 @@ impl World {
         let log = InTimeOrder::new(log, self.clock.clone(), rules, Fronts::new(1), 0);
         let asker = Asker::new(
             AskRules {
+                learning_approve_from: 64.0,
                 approval_max_age_micros: 10 * 12 * MONTH_MICROS,
                 budget_per_hour: 20,
             },

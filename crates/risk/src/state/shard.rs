@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::actor::Actor;
+use super::phases::{Phases, Seen};
 use super::table::Table;
 use super::{Clock, Limits, Observed, PeerGroups, SHARDS};
 use crate::ecod::Ecod;
@@ -47,11 +48,11 @@ pub(crate) struct Shard {
     pub(crate) waiting: VecDeque<Waiting>,
     /// Keys that peers and tenant count from the next step on.
     pub(crate) pending: Vec<u64>,
-    /// Changes seen per stratum since the last step.
-    pub(crate) changes: [u64; crate::calibration::STRATA],
+    /// What learns, since the last step.
+    pub(crate) seen: Seen,
     /// Where the search for an actor to forget goes on.
     pub(crate) hand: u32,
-    /// Actors admitted in this step.
+    /// Actors admitted since record time last went on: a flood of names brings no new room by itself.
     pub(crate) admitted: u32,
     pub(crate) actors_forgotten: u64,
     pub(crate) actors_refused: u64,
@@ -73,8 +74,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) groups: &'a PeerGroups,
     pub(crate) gate: Option<Gate<'a>>,
     pub(crate) limits: &'a Limits,
-    /// By stratum: whether its learning phase lasts.
-    pub(crate) learning: [bool; crate::calibration::STRATA],
+    pub(crate) phases: &'a Phases,
 }
 
 /// How many actors are looked at for the one to forget.
@@ -88,7 +88,7 @@ impl Shard {
             counts: Table::new(limits.actor_counts.div_ceil(SHARDS)),
             waiting: VecDeque::new(),
             pending: Vec::new(),
-            changes: [0; crate::calibration::STRATA],
+            seen: Seen::default(),
             hand: 0,
             admitted: 0,
             actors_forgotten: 0,
@@ -116,9 +116,11 @@ impl Shard {
         facts.values[Field::Transition as usize] = mix(actor.last_action, facts.values[0]);
         let paces = extract::features(&facts, actor, &self.counts, around, second, out);
         actor.passed(&facts, second);
-        let stratum = crate::calibration::Stratum::of(&facts);
-        self.changes[usize::from(stratum.0)] += u64::from(facts.is_change);
-        out.learning = around.learning[usize::from(stratum.0)];
+        let lasts = around.phases.lasts(&facts, around.limits);
+        out.learning = lasts.unwrap_or(true);
+        if out.learning {
+            self.seen.note(&facts, lasts.is_none());
+        }
         let Some(gate) = around.gate else {
             actor.smooth(&paces);
             self.learn(&facts, around.clock, around.groups);
@@ -177,7 +179,6 @@ impl Shard {
                 self.learn(&first.facts, clock, groups);
             }
         }
-        self.admitted = 0;
     }
 
     /// The actor's place; made, if there is room or somebody to forget.

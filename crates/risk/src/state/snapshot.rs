@@ -6,12 +6,13 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::actor::Actor;
+use super::phases::{Names, Phases, Seen};
 use super::shard::{Shard, Waiting};
 use super::{Clock, State, locked};
 use crate::codec::{Reader, Truncated, Writer, sha256};
 use crate::facts::{ActorKind, FIELDS, Facts};
 
-const MAGIC: &[u8; 8] = b"CGSTATE\x01";
+const MAGIC: &[u8; 8] = b"CGSTATE\x02";
 /// Bytes of an actor at least: a larger count than the rest can hold is a fault.
 const ACTOR_BYTES_MIN: usize = 64;
 const WAITING_BYTES_MIN: usize = 64;
@@ -55,7 +56,8 @@ impl State {
         out.u64(self.step.load(Ordering::Acquire) as u64);
         out.u64(self.events.load(Ordering::Acquire));
         out.u64(shared.clock.landmark as u64);
-        shared.changes.iter().for_each(|&seen| out.u64(seen));
+        shared.phases.write(&mut out);
+        locked(&self.names).write(&mut out);
         shared.counts.write(&mut out);
         for shard in &self.shards {
             locked(shard).write(&mut out);
@@ -73,9 +75,8 @@ impl State {
         let taken = self.take(&bytes);
         if taken.is_err() {
             let gate = self.gate.take();
-            let learning_of = std::mem::take(&mut self.learning_of);
             *self = Self::bare(self.limits.clone(), self.groups.clone());
-            (self.gate, self.learning_of) = (gate, learning_of);
+            self.gate = gate;
         }
         taken
     }
@@ -102,9 +103,8 @@ impl State {
         let events = from.u64()?;
         let landmark = from.u64()? as i64;
         let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for seen in &mut shared.changes {
-            *seen = from.u64()?;
-        }
+        shared.phases = Phases::read(&mut from)?;
+        *self.names.get_mut().unwrap_or_else(PoisonError::into_inner) = Names::read(&mut from)?;
         let other_size = |what, expected: usize| SnapshotError::Other {
             what,
             found: 0,
@@ -142,7 +142,7 @@ impl Shard {
         }
         out.u64(self.pending.len() as u64);
         self.pending.iter().for_each(|&key| out.u64(key));
-        self.changes.iter().for_each(|&seen| out.u64(seen));
+        self.seen.write(out);
         out.u32(self.hand);
         out.u32(self.admitted);
         [self.actors_forgotten, self.actors_refused, self.waiting_dropped]
@@ -175,9 +175,7 @@ impl Shard {
         let pending = from.count(8)?;
         let pending: Result<Vec<_>, _> = (0..pending).map(|_| from.u64()).collect();
         self.pending = pending?;
-        for seen in &mut self.changes {
-            *seen = from.u64()?;
-        }
+        self.seen = Seen::read(from)?;
         (self.hand, self.admitted) = (from.u32()?, from.u32()?);
         (self.actors_forgotten, self.actors_refused) = (from.u64()?, from.u64()?);
         self.waiting_dropped = from.u64()?;
@@ -192,6 +190,7 @@ impl Facts {
         self.values.iter().for_each(|&value| out.u64(value));
         out.u64(self.resource);
         out.u64(self.scope);
+        out.u64(self.phase);
         out.u32(self.second);
         [self.kind as u8, self.privilege, self.power]
             .into_iter()
@@ -213,7 +212,8 @@ impl Facts {
         for value in &mut values {
             *value = from.u64()?;
         }
-        let (resource, scope, second) = (from.u64()?, from.u64()?, from.u32()?);
+        let (resource, scope, phase) = (from.u64()?, from.u64()?, from.u64()?);
+        let second = from.u32()?;
         let [kind, privilege, power] = from.array()?;
         let [production, failed, referenced, without_mfa, is_change] =
             from.array::<5>()?.map(|flag| flag != 0);
@@ -223,6 +223,7 @@ impl Facts {
             values,
             resource,
             scope,
+            phase,
             second,
             kind: ActorKind::from_byte(kind),
             privilege,
