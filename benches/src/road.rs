@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use changegate_simulator::{Config, Simulation};
+use changegate_simulator::{Config, Simulation, header_pairs};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -144,11 +144,7 @@ pub fn memory() -> anyhow::Result<Memory> {
         let Some(topic) = topics.get(emitted.source) else {
             return Ok(());
         };
-        let headers: Vec<(&str, &[u8])> = emitted
-            .headers
-            .iter()
-            .map(|(name, value)| (*name, value.as_slice()))
-            .collect();
+        let headers = header_pairs(emitted.headers);
         sender.send(
             &topic.name,
             emitted.key,
