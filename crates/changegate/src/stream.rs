@@ -322,6 +322,7 @@ pub(crate) fn start(
             Ok(Topic {
                 name: topic.name.clone(),
                 source: topic.source.clone(),
+                dead_letter_topic: settings.dead_letter_topic(&topic.name),
                 tenant_uid: topic.tenant.clone(),
                 normalizer: Reader(Normalizer::new(own, setup::tenant(settings, &topic.tenant)?)?),
             })

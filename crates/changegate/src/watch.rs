@@ -165,6 +165,7 @@ pub(crate) struct Watch {
     closes: Counter,
     commit_seconds: Histogram,
     fenced: Counter,
+    letters_cut: Counter,
     assigned: Counter,
     revoked: Counter,
     lost: Counter,
@@ -247,6 +248,7 @@ impl Watch {
             fenced: metrics.counter(Metric::WorkersFenced, &[]),
             assigned: rebalance("assigned"),
             revoked: rebalance("revoked"),
+            letters_cut: metrics.counter(Metric::LettersCut, &[]),
             lost: rebalance("lost"),
             pauses: metrics.counter(Metric::Pauses, &[&name]),
             paused: metrics.gauge(Metric::Paused, &[&name]),
@@ -399,6 +401,7 @@ impl Observer for Watch {
         if fence { &self.fences } else { &self.closes }.increment(1);
         self.commit_seconds.record(took.as_secs_f64());
         let mut committed = self.committed.borrow_mut();
+        self.letters_cut.increment(tick.cut.into());
         for (partition, next) in offsets {
             committed.insert(partition.clone(), *next);
         }

@@ -34,6 +34,8 @@ pub use stats::{BlockStats, TopicStats};
 pub struct Topic<N> {
     /// Name.
     pub name: String,
+    /// Where its dead letters go.
+    pub dead_letter_topic: String,
     /// `aws.cloudtrail`, …
     pub source: String,
     /// Whose records.

@@ -135,6 +135,8 @@ impl Observer for Blind {}
 #[derive(Clone, Debug)]
 pub struct TickStats {
     /// Records, those whose rows existed included.
+    /// Dead letters among them that were cut to what their topic takes.
+    pub cut: u32,
     pub records: u32,
     /// Rows of the batch, whichever main table has more.
     pub rows: usize,

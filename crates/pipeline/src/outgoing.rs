@@ -78,6 +78,10 @@ pub mod header {
     pub const AT_BYTE: &str = "changegate.error.at_byte";
     /// Bytes that the value had before it was cut to what the topic takes.
     pub const CUT_FROM: &str = "changegate.error.cut_from";
+    /// How many of the record's own headers were left out, for the same reason.
+    pub const HEADERS_LEFT_OUT: &str = "changegate.error.headers_left_out";
+    /// Bytes of the record's key, which was left out for the same reason.
+    pub const KEY_LEFT_OUT: &str = "changegate.error.key_left_out";
     /// Incarnation of the position.
     pub const INCARNATION: &str = "changegate.error.incarnation";
     /// SHA-256 of the value as received, in hex.
@@ -99,23 +103,80 @@ pub mod header {
 }
 
 impl Outgoing {
-    /// Leaves the first half of a dead letter's value, and says how long it was: a topic that takes less than the raw
-    /// topic gave must not stop the stream. The whole value is in `rejected`, and in the raw topic while that keeps it.
-    /// `false` where nothing is left to cut, or the message is worthless in parts.
+    /// Makes a dead letter smaller, and says so in it: a topic that takes less than the raw topic gave must not stop the
+    /// stream. Of what foreign hands can make large the largest goes: half of the value, all of the record's own headers,
+    /// or its key. The whole value is in `rejected`, and in the raw topic while that keeps it. `false` where nothing is
+    /// left to cut, or the message is worthless in parts.
     pub(crate) fn cut(&mut self) -> bool {
-        let Some(value) = self.value.as_mut().filter(|value| !value.is_empty()) else {
-            return false;
-        };
         if self.kind != Kind::DeadLetter {
             return false;
         }
-        if !self.headers.iter().any(|(name, _)| name == header::CUT_FROM) {
-            let length = value.len().to_string().into_bytes();
-            self.headers.push((header::CUT_FROM.to_owned(), length));
+        let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let (value, key) = (length(&self.value), length(&self.key));
+        let foreign = self.headers.iter().filter(|(name, value)| !is_ours(name, value));
+        let headers: usize = foreign.map(|(name, value)| name.len() + value.len()).sum();
+        if headers > value.max(key) {
+            let before = self.headers.len();
+            self.headers.retain(|(name, value)| is_ours(name, value));
+            self.say(header::HEADERS_LEFT_OUT, before - self.headers.len());
+        } else if key > value {
+            self.key = None;
+            self.say(header::KEY_LEFT_OUT, key);
+        } else if let Some(bytes) = self.value.as_mut().filter(|_| value > 0) {
+            bytes.truncate(value / 2);
+            if !self.says(header::CUT_FROM) {
+                self.say(header::CUT_FROM, value);
+            }
+        } else {
+            return false;
         }
-        value.truncate(value.len() / 2);
         true
     }
+
+    /// Whether something was left out of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        let marks = [header::CUT_FROM, header::HEADERS_LEFT_OUT, header::KEY_LEFT_OUT];
+        self.kind == Kind::DeadLetter && marks.into_iter().any(|name| self.says(name))
+    }
+
+    fn says(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own == name)
+    }
+
+    fn say(&mut self, name: &str, number: usize) {
+        self.headers
+            .push((name.to_owned(), number.to_string().into_bytes()));
+    }
+}
+
+/// What says where a record stood and what was wrong with it, in a size that only we make.
+fn is_ours(name: &str, value: &[u8]) -> bool {
+    /// Nothing that we say is longer, except what a server said about a row.
+    const LENGTH_MAX: usize = 4 << 10;
+    use header::*;
+    const OURS: [&str; 20] = [
+        TOPIC,
+        PARTITION,
+        OFFSET,
+        CONNECTOR,
+        CLASS,
+        MESSAGE,
+        STAGE,
+        CODE,
+        ATTEMPT,
+        CHILD,
+        AT_BYTE,
+        CUT_FROM,
+        HEADERS_LEFT_OUT,
+        INCARNATION,
+        RAW_HASH,
+        REPLAY_TOPIC,
+        REPLAY_INCARNATION,
+        REPLAY_PARTITION,
+        REPLAY_OFFSET,
+        REPLAY_COUNT,
+    ];
+    OURS.contains(&name) && value.len() <= LENGTH_MAX
 }
 
 /// The stage at which a child was refused.
@@ -140,6 +201,7 @@ impl Stage {
 /// Makes the dead letter of one child: original key and headers, masked bytes. The same record and fault give the same
 /// bytes, so a repeat after a crash is seen to be one.
 pub fn dead_letter(
+    topic: &str,
     record: &RawRecord<'_>,
     headers: &[(&str, &[u8])],
     child: u32,
@@ -180,9 +242,95 @@ pub fn dead_letter(
         .collect();
     Outgoing {
         kind: Kind::DeadLetter,
-        topic: format!("{}.dlq", position.topic),
+        topic: topic.to_owned(),
         key: record.key.map(<[u8]>::to_vec),
         headers,
         value: record.value.map(|_| stored.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use changegate_types::{Digest, Position, RejectCode, TimeMicros};
+
+    use super::*;
+
+    fn letter(headers: &[(&str, &[u8])], key: &[u8], value: &[u8]) -> Outgoing {
+        let record = RawRecord {
+            position: Position {
+                topic: "raw",
+                incarnation: 0,
+                partition: 0,
+                offset: 7,
+            },
+            kafka_time: TimeMicros(0),
+            key: Some(key),
+            headers,
+            value: Some(value),
+        };
+        let reject = Reject {
+            code: RejectCode::NotJson,
+            reason: "no JSON",
+            at_byte: 0,
+        };
+        let hash = Digest([7; 32]);
+        dead_letter(
+            "dead",
+            &record,
+            headers,
+            0,
+            &reject,
+            Stage::Normalize,
+            &hash,
+            value,
+        )
+    }
+
+    fn size(message: &Outgoing) -> usize {
+        let headers = message.headers.iter();
+        headers
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>()
+            + message.key.as_ref().map_or(0, Vec::len)
+            + message.value.as_ref().map_or(0, Vec::len)
+    }
+
+    #[test]
+    fn whatever_foreign_hands_made_large_is_left_out_of_a_dead_letter() {
+        let large = vec![b'x'; 100_000];
+        let cases: [(&[(&str, &[u8])], &[u8], &[u8]); 5] = [
+            (&[], b"key", &large),
+            (&[("x-large", &large)], b"key", b"value"),
+            (&[], &large, b"value"),
+            // Names of ours, in foreign hands.
+            (&[(header::REPLAY_TOPIC, &large)], b"key", b"value"),
+            (&[("a", &large), ("b", &large)], &large, &large),
+        ];
+        for (headers, key, value) in cases {
+            let mut message = letter(headers, key, value);
+            assert!(!message.is_cut());
+            let mut cuts = 0;
+            while size(&message) > 1_000 {
+                assert!(message.cut(), "{} bytes are left", size(&message));
+                cuts += 1;
+            }
+            assert!(message.is_cut() && cuts < 30);
+            let of = |name: &str| {
+                let found = message.headers.iter().rev().find(|(own, _)| own == name);
+                found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            };
+            assert_eq!(
+                of(header::OFFSET).as_deref(),
+                Some("7"),
+                "it says where it comes from"
+            );
+            let left_out = |name: &str, full: usize| of(name).is_none_or(|said| said == full.to_string());
+            assert!(left_out(header::CUT_FROM, value.len()));
+            assert!(left_out(header::HEADERS_LEFT_OUT, headers.len()));
+            assert!(left_out(header::KEY_LEFT_OUT, key.len()));
+        }
+        let mut request = letter(&[], b"key", &large);
+        request.kind = Kind::Request;
+        assert!(!request.cut(), "half a request is worth nothing");
     }
 }

@@ -94,6 +94,8 @@ metrics! {
         "Children dead-lettered, by reject code.";
     MessagesSent = "changegate_messages_sent_total", Kind::Counter, ["topic"],
         "Requests, decisions and dead letters acknowledged by Kafka, by the topic they went to; repeats after a restart count again.";
+    LettersCut = "changegate_dead_letters_cut_total", Kind::Counter, [],
+        "Dead letters cut to what their topic takes.";
     LagRecords = "changegate_lag_records", Kind::Gauge, ["topic", "partition"],
         "Records between the committed position and the end of the partition.";
     OldestUnsavedSeconds = "changegate_oldest_unsaved_seconds", Kind::Gauge, ["worker"],

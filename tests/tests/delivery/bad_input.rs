@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use changegate_telemetry::{Clock as _, SystemClock};
 use changegate_tests::{Config, PATIENCE, Site, produce, until};
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 const TOPIC: &str = "bad_input.raw";
+const DEAD_LETTERS: &str = "bad_input.raw.dead";
 const DECISIONS: &str = "bad_input.decision";
 const LIMIT: usize = 64 << 10;
+/// Alone it is more than the dead-letter topic takes.
+const LARGE_HEADER: &str = "a header larger than the limit";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYnotakey01";
 
 /// How a record must end.
@@ -62,6 +66,7 @@ fn cases() -> Vec<(&'static str, Option<Vec<u8>>, Ends)> {
             text(format!(r#"{{"responseElements":{{"accessKey":{{"secretAccessKey":"{SECRET}","accessKeyId":"AKIAIOSFODNN7EXAMPLE""#)),
             Ends::Rejected("truncated_json", None),
         ),
+        (LARGE_HEADER, text("{broken".into()), Ends::Rejected("not_json", Some(1))),
         (
             "duplicate key",
             text(event(r#","eventName":"DeleteUser""#).replace("e-1", "twice")),
@@ -128,6 +133,12 @@ fn send(site: &Site, cases: &[(&'static str, Option<Vec<u8>>, Ends)]) {
         if let Some(value) = value {
             record = record.payload(value);
         }
+        if *name == LARGE_HEADER {
+            record = record.headers(OwnedHeaders::new().insert(Header {
+                key: "x-large",
+                value: Some(&vec![b'x'; 300_000]),
+            }));
+        }
         producer
             .send(record)
             .map_err(|(error, _)| error)
@@ -139,10 +150,11 @@ fn send(site: &Site, cases: &[(&'static str, Option<Vec<u8>>, Ends)]) {
 pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
     let config = Config::new(site, "bad_input", &[(TOPIC, "aws.cloudtrail", 1)])
         .with("kafka.raw_record_bytes_max", format!("\"{}KiB\"", LIMIT >> 10))
+        .with("dead_letters.suffix", "\".dead\"")
         .with("decision.publish_decisions", "true")
         .with("decision.decision_topic", format!("{DECISIONS:?}"));
     config.create_topics(site);
-    site.create_topics(&[(DECISIONS, 1)]);
+    site.create_topics(&[(DECISIONS, 1), (DEAD_LETTERS, 1)]);
     let ledger = site.database("bad_input");
     let cases = cases();
     send(site, &cases);
@@ -202,7 +214,7 @@ pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
         assert!(right, "{name}: {end}");
     }
 
-    let letters = site.messages(&format!("{TOPIC}.dlq"));
+    let letters = site.messages(DEAD_LETTERS);
     assert_eq!(letters.len(), dead);
     for letter in &letters {
         let name = &letter.key;
@@ -221,6 +233,8 @@ pub(crate) fn bad_input_ends_where_the_user_is_told(site: &Site) {
             }
             _ => assert!(letter.value == sent, "the bytes of {name} as they came"),
         }
+        let left_out = letter.header("changegate.error.headers_left_out");
+        assert_eq!(left_out, if name == LARGE_HEADER { "1" } else { "" }, "{name}");
         assert!(!String::from_utf8_lossy(&letter.value).contains(SECRET), "{name}");
     }
     let [kept, largest] = site.numbers(

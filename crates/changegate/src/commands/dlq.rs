@@ -38,6 +38,8 @@ type Place = (String, u32, i32, i64);
 /// One dead letter and what is known of it.
 struct Found {
     letter: DeadLetter,
+    /// Topic that it lies in.
+    topic: String,
     place: Place,
 }
 
@@ -124,6 +126,7 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
             let one = Found {
                 place: (place.topic, incarnation, place.partition, offset),
                 letter,
+                topic: name.clone(),
             };
             let wanted = since.is_none_or(|since| one.letter.time_ms >= since)
                 && letters
@@ -225,7 +228,7 @@ fn summary(one: &Found, state: &str) -> JsonLine {
         .number("bytes", one.letter.value.as_ref().map_or(0, Vec::len))
         .text(
             "letter",
-            &format!("{topic}.dlq/{}/{}", one.letter.partition, one.letter.offset),
+            &format!("{}/{}/{}", one.topic, one.letter.partition, one.letter.offset),
         );
     line
 }

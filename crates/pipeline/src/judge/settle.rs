@@ -72,13 +72,15 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             batch.outgoing.extend(self.request(row, raw));
             batch.outgoing.extend(self.published(row, raw));
         }
-        let headers = self.topics[part.topic].normalizer.headers(arena, raw);
+        let topic = &self.topics[part.topic];
+        let headers = topic.normalizer.headers(arena, raw);
         let normalized = &judged.normalized;
         of_topic.secrets_masked += normalized.secrets_masked;
         let dead_letters = fates.iter().enumerate().filter_map(|(child, fate)| match fate {
             Fate::Reject { reject, stage, .. } => {
                 let bytes = normalized.stored;
                 Some(dead_letter(
+                    &topic.dead_letter_topic,
                     raw,
                     headers,
                     child as u32,

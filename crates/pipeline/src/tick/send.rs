@@ -130,6 +130,7 @@ impl<P: Ports> Worker<P> {
             outcomes: batch.outcomes.clone(),
             write,
             sent: sent(batch),
+            cut: batch.outgoing.iter().filter(|message| message.is_cut()).count() as u32,
             took: now.up.saturating_sub(batch.opened),
             behind_micros: batch
                 .oldest

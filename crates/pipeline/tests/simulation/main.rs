@@ -132,6 +132,7 @@ impl World {
                 durable: Rc::clone(&self.durable),
             },
             encoder: FakeEncoder {
+                dead_letter_topic: "dead letters".into(),
                 state: Arc::clone(&self.ledger.state),
             },
             rules: Rules {
@@ -344,7 +345,7 @@ impl World {
         let sent = self.sent.borrow();
         let dead = |partition: i32, offset: i64, child: usize| {
             sent.iter()
-                .filter(|message| message.kind == Kind::DeadLetter)
+                .filter(|message| message.kind == Kind::DeadLetter && message.topic == "dead letters")
                 .any(|message| {
                     let of = |name: &str| {
                         let found = message.headers.iter().find(|(own, _)| own == name);
