@@ -1,12 +1,12 @@
 //! Questions of the command line about approval requests, as a reader: through the views, which show every row once.
 
 use changegate_approval::{Ask, StoredChange};
-use changegate_types::{ChangeUid, Keyed128, TimeMicros};
+use changegate_types::{ChangeUid, TimeMicros};
 use serde::Deserialize;
 
 use crate::client::LedgerClient;
 use crate::error::Error;
-use crate::stored;
+use crate::stored::{self, keyed};
 
 /// Which changes [`LedgerClient::asked`] shows.
 #[derive(Clone, Debug, Default)]
@@ -70,10 +70,9 @@ impl LedgerClient {
         let sql = "SELECT DISTINCT toString(tenant_uid) AS tenant, toFixedString(unhex(change_uid), 16) AS change \
              FROM v_changes WHERE approval != 'none'";
         let rows: Vec<ChangeOf> = self.all("changes that asked", self.query(sql)).await?;
-        let uid = |bytes| Keyed128(u128::from_be_bytes(bytes));
         Ok(rows
             .into_iter()
-            .map(|row| (row.tenant, uid(row.change)))
+            .map(|row| (row.tenant, keyed(row.change)))
             .collect())
     }
 }

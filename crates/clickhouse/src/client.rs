@@ -102,11 +102,6 @@ impl LedgerClient {
         self.options.read_timeout
     }
 
-    /// Whether the server answers, with its version.
-    pub async fn ping(&self) -> Result<String, Error> {
-        self.one("ping", self.query("SELECT version()")).await
-    }
-
     /// Ends what a dead owner may still run, waits until it has ended and says how many queries that were.
     ///
     /// An insert whose sender hangs is waited for until the server's `http_receive_timeout`, so `deadline`
@@ -126,27 +121,6 @@ impl LedgerClient {
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
         Ok(u32::try_from(lines.count()).unwrap_or(u32::MAX))
-    }
-
-    /// One row per table: does the server hold exactly the columns that this version writes?
-    pub async fn check_schema(&self) -> Result<(), Error> {
-        for table in Table::ALL {
-            let sql = format!(
-                "SELECT name, type FROM system.columns WHERE database = {{database:String}} AND table = '{}' \
-                 ORDER BY position",
-                table.name()
-            );
-            let query = self.query(&sql).param("database", self.database());
-            let found: Vec<(String, String)> = self.all("columns", query).await?;
-            if let Some(difference) = difference(table, &found) {
-                return Err(Error::Schema {
-                    database: self.database().to_owned(),
-                    table,
-                    difference,
-                });
-            }
-        }
-        Ok(())
     }
 
     /// A statement without an answer, under the read deadline.
@@ -187,15 +161,6 @@ impl LedgerClient {
         self.client.clone().with_database(self.database()).query_raw(sql)
     }
 
-    pub(crate) async fn one<T: RowOwned + RowRead>(
-        &self,
-        what: &'static str,
-        query: Query,
-    ) -> Result<T, Error> {
-        self.within(self.options.read_timeout, what, query.fetch_one())
-            .await
-    }
-
     pub(crate) async fn all<T: RowOwned + RowRead>(
         &self,
         what: &'static str,
@@ -224,50 +189,5 @@ impl LedgerClient {
 impl fmt::Debug for LedgerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.options.fmt(f)
-    }
-}
-
-/// The first column that is missing, in another place or of another type. Further columns at the end are fine:
-/// a newer version added them, with defaults.
-fn difference(table: Table, found: &[(String, String)]) -> Option<String> {
-    if found.is_empty() {
-        return Some("it does not exist".to_owned());
-    }
-    for (name, ty) in table.columns() {
-        match found.iter().find(|(found_name, _)| found_name == name) {
-            None => return Some(format!("column {name} {ty} is missing")),
-            Some((_, found_type)) if found_type != ty => {
-                return Some(format!("column {name} is {found_type}, expected {ty}"));
-            }
-            Some(_) => {}
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_older_or_changed_table_is_told_by_its_first_difference() {
-        let mut found: Vec<(String, String)> = Table::Operations
-            .columns()
-            .iter()
-            .map(|(name, ty)| ((*name).to_owned(), (*ty).to_owned()))
-            .collect();
-        assert_eq!(difference(Table::Operations, &found), None);
-        found.push(("later".to_owned(), "String".to_owned()));
-        assert_eq!(difference(Table::Operations, &found), None);
-        found[1].1 = "UInt8".to_owned();
-        let told = difference(Table::Operations, &found);
-        assert_eq!(
-            told.as_deref(),
-            Some("column kind is UInt8, expected LowCardinality(String)")
-        );
-        assert_eq!(
-            difference(Table::Operations, &[]).as_deref(),
-            Some("it does not exist")
-        );
     }
 }

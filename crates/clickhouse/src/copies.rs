@@ -14,6 +14,7 @@ use crate::client::{Insert, LedgerClient};
 use crate::columns::Table;
 use crate::encoder::{self, RowBinary};
 use crate::error::Error;
+use crate::recovery::IN_SPAN;
 
 /// Offsets that one question looks at: bounds the server's memory, whatever the ledger holds.
 const WINDOW: i64 = 2_000_000;
@@ -103,8 +104,6 @@ impl LedgerClient {
         } else {
             "child"
         };
-        const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
-            AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
         let sql = format!(
             "SELECT offset, child_no, stamp.1, stamp.2, stamps[1].1, stamps[1].2, kafka, toUnixTimestamp64Micro(now64(6)) FROM ( \
              SELECT offset, {child} AS child_no, arraySort(groupArray((batch_id, attempt))) AS stamps, \
@@ -112,7 +111,7 @@ impl LedgerClient {
              arrayDistinct(arrayPopFront(stamps)) AS rest \
              FROM {} WHERE {IN_SPAN} GROUP BY offset, child_no HAVING count() > 1) \
              ARRAY JOIN rest AS stamp, arrayMap(s -> toUInt8(s = stamps[1]), rest) AS same \
-             WHERE (offset, child_no, stamp.1, stamp.2, same) NOT IN \
+             WHERE (offset, child_no, stamp.1, stamp.2, same) GLOBAL NOT IN \
              (SELECT offset, child, batch_id, attempt, toUInt8(why = 'identical') FROM superseded \
               WHERE {IN_SPAN} AND why != 'redelivery') \
              ORDER BY offset, child_no",

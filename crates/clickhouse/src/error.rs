@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use changegate_pipeline::ledger::{self, Class};
 
-use crate::columns::Table;
-
 /// What went wrong between us and ClickHouse.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,7 +37,7 @@ pub enum Error {
         after: Duration,
     },
     /// ClickHouse answered with an exception.
-    #[error("ClickHouse refused with code {code} ({}): {message}", class(*.code, .message).advice())]
+    #[error("ClickHouse refused with code {code} ({}): {message}", trouble(*.code, .message).advice())]
     Server {
         /// ClickHouse's error code.
         code: u32,
@@ -53,16 +51,6 @@ pub enum Error {
         url: String,
         /// What came.
         message: String,
-    },
-    /// A table is not what this version of the program expects.
-    #[error("table {}.{} does not fit this version: {difference}; run `changegate migrate`", .database, .table.name())]
-    Schema {
-        /// Database.
-        database: String,
-        /// Table.
-        table: Table,
-        /// First difference.
-        difference: String,
     },
     /// The answer could not be read into the row type that was asked for.
     #[error(
@@ -82,24 +70,13 @@ pub enum Error {
     Output(#[from] std::io::Error),
 }
 
-/// What may be done about it. Nothing else ever is: offsets don't move past rows that are not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The same bytes with the same token on a new connection, later; for as long as it takes.
-    WithBackoff,
-    /// The server read the rows and refused them: halves find the one that it means.
-    InHalves,
-    /// Waiting does not help: stop, commit nothing, say what to do.
-    Never,
-}
-
 /// What kind of trouble: for metrics, `/readyz` and one log line per change of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trouble {
     /// Not reachable.
     Down,
-    /// Reachable and too slow.
-    Slow,
+    /// No answer, or none that says what became of the statement.
+    NoAnswer,
     /// User, password or grants.
     Access,
     /// No room on the disk.
@@ -119,25 +96,22 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// The name in metrics and messages.
+    /// The word in `/readyz`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Down => "down",
-            Self::Slow => "slow",
             Self::Access => "access",
             Self::DiskFull => "disk_full",
             Self::ReadOnly => "read_only",
             Self::Overloaded => "overloaded",
-            Self::Killed => "killed",
-            Self::Data => "data",
             Self::Schema => "schema",
-            Self::Other => "other",
+            Self::NoAnswer | Self::Killed | Self::Data | Self::Other => "no_answer",
         }
     }
 
     const fn advice(self) -> &'static str {
         match self {
-            Self::Down | Self::Slow | Self::Other => "waits and tries again",
+            Self::Down | Self::NoAnswer | Self::Other => "waits and tries again",
             Self::Access => {
                 "check [clickhouse] user and password, and the grants that `changegate migrate` prints"
             }
@@ -150,56 +124,26 @@ impl Trouble {
         }
     }
 
-    /// No `_` arm: whoever adds a kind decides here.
-    const fn retry(self) -> Retry {
+    /// What may be assumed about the rows of an insert. No `_` arm: whoever adds a kind decides here.
+    pub const fn class(self) -> Class {
         match self {
-            Self::Down
-            | Self::Slow
-            | Self::Access
-            | Self::DiskFull
-            | Self::ReadOnly
-            | Self::Overloaded
-            | Self::Killed
-            | Self::Other => Retry::WithBackoff,
-            Self::Data => Retry::InHalves,
-            Self::Schema => Retry::Never,
+            Self::Down | Self::DiskFull | Self::ReadOnly | Self::Overloaded => Class::Unavailable,
+            Self::NoAnswer | Self::Killed | Self::Other => Class::Unknown,
+            Self::Access => Class::Denied,
+            Self::Data => Class::Refused,
+            Self::Schema => Class::Schema,
         }
     }
 }
 
 impl Error {
-    /// What may be done.
-    pub fn retry(&self) -> Retry {
-        self.trouble().retry()
-    }
-
-    /// What may be assumed about the rows of an insert. In doubt: unknown.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Unreachable { .. } => Class::Unavailable,
-            Self::Server { code, message } => match class(*code, message) {
-                Trouble::Data => Class::Refused,
-                Trouble::Access => Class::Denied,
-                Trouble::Schema => Class::Schema,
-                Trouble::DiskFull | Trouble::ReadOnly | Trouble::Overloaded => Class::Unavailable,
-                Trouble::Down | Trouble::Slow | Trouble::Killed | Trouble::Other => Class::Unknown,
-            },
-            Self::Schema { .. } | Self::Settings(_) => Class::Schema,
-            Self::Interrupted { .. }
-            | Self::TimedOut { .. }
-            | Self::Foreign { .. }
-            | Self::Answer { .. }
-            | Self::Output(_) => Class::Unknown,
-        }
-    }
-
     /// What kind it is.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Foreign { .. } => Trouble::Down,
-            Self::TimedOut { .. } => Trouble::Slow,
-            Self::Server { code, message } => class(*code, message),
-            Self::Schema { .. } | Self::Settings(_) => Trouble::Schema,
+            Self::Unreachable { .. } => Trouble::Down,
+            Self::Interrupted { .. } | Self::TimedOut { .. } | Self::Foreign { .. } => Trouble::NoAnswer,
+            Self::Server { code, message } => trouble(*code, message),
+            Self::Settings(_) => Trouble::Schema,
             Self::Answer { .. } | Self::Output(_) => Trouble::Other,
         }
     }
@@ -207,15 +151,11 @@ impl Error {
 
 impl From<Error> for ledger::Error {
     fn from(error: Error) -> Self {
-        let code = if let Error::Server { code, .. } = &error {
-            *code
-        } else {
-            0
-        };
+        let trouble = error.trouble();
         Self {
-            class: error.class(),
+            class: trouble.class(),
             message: error.to_string(),
-            code,
+            trouble: trouble.name(),
         }
     }
 }
@@ -245,16 +185,16 @@ const CODES: &[(u32, &str, Trouble)] = &[
     (117, "INCORRECT_DATA", Trouble::Data),
     (128, "TOO_LARGE_ARRAY_SIZE", Trouble::Data),
     (131, "TOO_LARGE_STRING_SIZE", Trouble::Data),
-    (159, "TIMEOUT_EXCEEDED", Trouble::Slow),
-    (160, "TOO_SLOW", Trouble::Slow),
+    (159, "TIMEOUT_EXCEEDED", Trouble::NoAnswer),
+    (160, "TOO_SLOW", Trouble::NoAnswer),
     (164, "READONLY", Trouble::ReadOnly),
     (192, "UNKNOWN_USER", Trouble::Access),
     (193, "WRONG_PASSWORD", Trouble::Access),
     (194, "REQUIRED_PASSWORD", Trouble::Access),
     (201, "QUOTA_EXCEEDED", Trouble::Overloaded),
     (202, "TOO_MANY_SIMULTANEOUS_QUERIES", Trouble::Overloaded),
-    (209, "SOCKET_TIMEOUT", Trouble::Slow),
-    (210, "NETWORK_ERROR", Trouble::Down),
+    (209, "SOCKET_TIMEOUT", Trouble::NoAnswer),
+    (210, "NETWORK_ERROR", Trouble::NoAnswer),
     (216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", Trouble::Killed),
     (218, "TABLE_IS_DROPPED", Trouble::Schema),
     (241, "MEMORY_LIMIT_EXCEEDED", Trouble::Overloaded),
@@ -267,10 +207,10 @@ const CODES: &[(u32, &str, Trouble)] = &[
     (497, "ACCESS_DENIED", Trouble::Access),
     (516, "AUTHENTICATION_FAILED", Trouble::Access),
     (691, "UNKNOWN_ELEMENT_OF_ENUM", Trouble::Data),
-    (999, "KEEPER_EXCEPTION", Trouble::Down),
+    (999, "KEEPER_EXCEPTION", Trouble::NoAnswer),
 ];
 
-fn class(code: u32, message: &str) -> Trouble {
+fn trouble(code: u32, message: &str) -> Trouble {
     // TOO_MANY_PARTS is also what a block over more than 100 table partitions gets: waiting would not help that one.
     if code == 252 && message.contains("partitions for single INSERT block") {
         return Trouble::Data;
@@ -365,12 +305,43 @@ mod tests {
             ));
             assert_eq!(error.trouble(), *trouble, "{name}");
         }
-        for code in [241, 242, 243, 252, 497, 516, 164, 159, 202, 216, 394, 999, 12_345] {
-            let error = server(&format!("Code: {code}. DB::Exception: no"));
-            assert_eq!(error.retry(), Retry::WithBackoff, "{code}");
+        let class = |code: u32| {
+            server(&format!("Code: {code}. DB::Exception: no"))
+                .trouble()
+                .class()
+        };
+        for code in [241, 242, 243, 252, 164, 202] {
+            assert_eq!(class(code), Class::Unavailable, "{code}");
         }
-        assert_eq!(server("Code: 117. DB::Exception: bad").retry(), Retry::InHalves);
-        assert_eq!(server("Code: 60. DB::Exception: gone").retry(), Retry::Never);
+        for code in [159, 216, 394, 999, 12_345] {
+            assert_eq!(class(code), Class::Unknown, "{code}");
+        }
+        assert_eq!(
+            [497, 516, 117, 60].map(class),
+            [Class::Denied, Class::Denied, Class::Refused, Class::Schema]
+        );
+    }
+
+    #[test]
+    fn trouble_has_a_word_that_a_person_can_act_on() {
+        for (code, word) in [
+            (516, "access"),
+            (497, "access"),
+            (60, "schema"),
+            (243, "disk_full"),
+            (164, "read_only"),
+            (242, "read_only"),
+            (252, "overloaded"),
+            (159, "no_answer"),
+        ] {
+            let error = server(&format!("Code: {code}. DB::Exception: no"));
+            assert_eq!(ledger::Error::from(error).trouble, word, "{code}");
+        }
+        let away = Error::Unreachable {
+            url: String::new(),
+            reason: String::new(),
+        };
+        assert_eq!(ledger::Error::from(away).trouble, "down");
     }
 
     #[test]
@@ -379,8 +350,8 @@ mod tests {
         let partitions =
             server("Code: 252. DB::Exception: Too many partitions for single INSERT block (more than 100)");
         assert_eq!(
-            (parts.retry(), partitions.retry()),
-            (Retry::WithBackoff, Retry::InHalves)
+            (parts.trouble().class(), partitions.trouble().class()),
+            (Class::Unavailable, Class::Refused)
         );
         let disk = server(
             "Code: 75. DB::ErrnoException: Cannot write to file: , errno: 28, strerror: No space left on device",
@@ -391,10 +362,7 @@ mod tests {
     #[test]
     fn what_is_not_clickhouse_is_waited_for() {
         let proxy = server("<html>502 Bad Gateway</html>");
-        assert_eq!(
-            (proxy.trouble(), proxy.retry()),
-            (Trouble::Down, Retry::WithBackoff)
-        );
+        assert_eq!(proxy.trouble(), Trouble::NoAnswer);
         let text = proxy.to_string();
         assert!(
             text.contains("http://ch:8123") && text.contains("proxy"),

@@ -33,5 +33,5 @@ pub use client::{Insert, LedgerClient};
 pub use columns::{Column, Table, kept_kafka_time, partition_of};
 pub use connect::Options;
 pub use encoder::RowBinary;
-pub use error::{Error, Retry, Trouble};
+pub use error::{Error, Trouble};
 pub use ledger::ClickHouseLedger;

@@ -5,16 +5,16 @@
 
 use changegate_approval::{Ask, StoredChange};
 use changegate_pipeline::ledger::{BatchId, KnownChange, KnownRecord, KnownReject, Range, Span, Stamp, Tail};
-use changegate_types::{Digest, Keyed128, RejectCode};
+use changegate_types::{Digest, RejectCode};
 use clickhouse::query::Query;
 use serde::Deserialize;
 
 use crate::client::LedgerClient;
 use crate::error::Error;
-use crate::stored;
+use crate::stored::{self, keyed};
 
 /// Rows of one incarnation of one partition, from an offset to before another.
-const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
+pub(crate) const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
     AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
 
 impl LedgerClient {
@@ -121,10 +121,13 @@ impl LedgerClient {
         } else {
             ""
         };
+        // Few rows ask: which ones is found out before all that a request says is read. `GLOBAL`: once on a cluster, not
+        // once per shard.
+        const ROW: &str = "offset, child, batch_id, attempt";
         let sql = format!(
-            "SELECT {} FROM (SELECT * FROM changes WHERE {IN_SPAN} \
-             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child) \
-             WHERE approval IN ('asked', 'grouped') {decided} ORDER BY offset, child",
+            "SELECT {} FROM changes WHERE {IN_SPAN} AND ({ROW}) GLOBAL IN (SELECT {ROW} FROM \
+             (SELECT {ROW}, approval, rules FROM changes WHERE {IN_SPAN} ORDER BY {ROW} LIMIT 1 BY offset, child) \
+             WHERE approval IN ('asked', 'grouped') {decided}) ORDER BY offset, child LIMIT 1 BY offset, child",
             stored::COLUMNS
         );
         let rows: Vec<stored::Row> = self.all("requests", self.within_span(&sql, span)).await?;
@@ -194,13 +197,12 @@ struct ChangeRow {
 
 impl From<ChangeRow> for KnownChange {
     fn from(row: ChangeRow) -> Self {
-        let uid = |bytes| Keyed128(u128::from_be_bytes(bytes));
         Self {
             offset: row.offset,
             child: row.child.unsigned_abs(),
-            event_uid: uid(row.event_uid),
-            content_hash: uid(row.content_hash),
-            change_uid: uid(row.change_uid),
+            event_uid: keyed(row.event_uid),
+            content_hash: keyed(row.content_hash),
+            change_uid: keyed(row.change_uid),
             stamp: Stamp {
                 batch: BatchId(row.batch_id),
                 attempt: row.attempt,

@@ -14,6 +14,11 @@ pub(crate) const COLUMNS: &str = "topic, incarnation, partition, offset, child, 
     CAST(reasons, 'Array(Tuple(String, String, Float32))') AS reasons, decision, rules, model_hash, \
     calibration_hash, policy_hash, config_hash, program_version, approval";
 
+/// An id as the tables keep it.
+pub(crate) fn keyed(bytes: [u8; 16]) -> Keyed128 {
+    Keyed128(u128::from_be_bytes(bytes))
+}
+
 #[derive(clickhouse::Row, Deserialize)]
 pub(crate) struct Row {
     topic: String,
@@ -72,17 +77,16 @@ pub(crate) struct Row {
 
 impl From<Row> for StoredChange {
     fn from(row: Row) -> Self {
-        let uid = |bytes| Keyed128(u128::from_be_bytes(bytes));
         Self {
             topic: row.topic,
             incarnation: row.incarnation,
             partition: row.partition,
             offset: row.offset,
             child: row.child.unsigned_abs(),
-            event_uid: uid(row.event_uid),
+            event_uid: keyed(row.event_uid),
             native_uid: row.native_uid,
-            content_hash: uid(row.content_hash),
-            change_uid: uid(row.change_uid),
+            content_hash: keyed(row.content_hash),
+            change_uid: keyed(row.change_uid),
             tenant_uid: row.tenant_uid,
             source: row.source,
             event_time: TimeMicros(row.event_time),

@@ -206,8 +206,8 @@ pub struct Error {
     pub class: Class,
     /// What happened, where, what to do.
     pub message: String,
-    /// ClickHouse's code, 0 where there was no answer.
-    pub code: u32,
+    /// In one of few words, such as `access` or `disk_full`.
+    pub trouble: &'static str,
 }
 
 /// What a kill found.

@@ -4,7 +4,7 @@ use changegate_types::TimeMicros;
 use tracing::Span;
 
 use crate::judge::BlockStats;
-use crate::ledger::{self, Class, Operation};
+use crate::ledger::{self, Operation};
 use crate::log::TopicPartition;
 use crate::rows::Outcomes;
 use crate::write::WriteStats;
@@ -107,19 +107,8 @@ impl Trouble {
 
 impl From<&ledger::Error> for Trouble {
     fn from(error: &ledger::Error) -> Self {
-        let code = match (error.class, error.code) {
-            (Class::Denied, _) => "access",
-            (Class::Schema, _) => "schema",
-            (Class::Unavailable, 0) => "down",
-            (Class::Unavailable, 243) => "disk_full",
-            // A full disk also surfaces as a plain write error of the file system.
-            (Class::Unavailable, _) if error.message.contains("No space left") => "disk_full",
-            (Class::Unavailable, 164 | 242) => "read_only",
-            (Class::Unavailable, _) => "overloaded",
-            (Class::Unknown | Class::Refused, _) => "no_answer",
-        };
         Self {
-            code,
+            code: error.trouble,
             reason: error.message.clone(),
         }
     }
@@ -135,8 +124,6 @@ impl Observer for Blind {}
 #[derive(Clone, Debug)]
 pub struct TickStats {
     /// Records, those whose rows existed included.
-    /// Dead letters among them that were cut to what their topic takes.
-    pub cut: u32,
     pub records: u32,
     /// Rows of the batch, whichever main table has more.
     pub rows: usize,
@@ -148,41 +135,12 @@ pub struct TickStats {
     pub write: WriteStats,
     /// Messages sent, by topic: `(topic, how many)`.
     pub sent: Vec<(String, u32)>,
+    /// Dead letters among them that were cut to what their topic takes.
+    pub cut: u32,
     /// From the first record of the batch to this moment.
     pub took: Duration,
     /// From the Kafka time of the batch's oldest record to this moment.
     pub behind_micros: i64,
     /// When.
     pub time: TimeMicros,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trouble_has_a_word_that_a_person_can_act_on() {
-        let word = |class, code, message: &str| {
-            let error = ledger::Error {
-                class,
-                message: message.to_owned(),
-                code,
-            };
-            Trouble::from(&error).code
-        };
-        for (class, code, message, expected) in [
-            (Class::Denied, 516, "Authentication failed", "access"),
-            (Class::Denied, 497, "Not enough privileges", "access"),
-            (Class::Schema, 60, "no such table", "schema"),
-            (Class::Unavailable, 0, "connection refused", "down"),
-            (Class::Unavailable, 243, "not enough space", "disk_full"),
-            (Class::Unavailable, 75, "No space left on device", "disk_full"),
-            (Class::Unavailable, 164, "readonly mode", "read_only"),
-            (Class::Unavailable, 242, "table is in readonly mode", "read_only"),
-            (Class::Unavailable, 252, "too many parts", "overloaded"),
-            (Class::Unknown, 0, "timeout expired", "no_answer"),
-        ] {
-            assert_eq!(word(class, code, message), expected, "{code} {message}");
-        }
-    }
 }

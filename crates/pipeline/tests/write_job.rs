@@ -119,7 +119,7 @@ fn error(class: Class) -> Error {
     Error {
         class,
         message: "told by the test".into(),
-        code: 0,
+        trouble: "no_answer",
     }
 }
 

@@ -127,7 +127,7 @@ fn error(class: Class) -> Error {
     Error {
         class,
         message: format!("{class:?}"),
-        code: 0,
+        trouble: "no_answer",
     }
 }
 
