@@ -226,9 +226,9 @@ impl Site {
             .expect("a consumer")
     }
 
-    /// Where the first partition of a topic ends.
-    pub fn end_of(&self, looker: &BaseConsumer, topic: &str) -> i64 {
-        let ends = looker.fetch_watermarks(topic, 0, QUESTION);
+    /// Where a partition ends.
+    pub fn end_of(&self, looker: &BaseConsumer, topic: &str, partition: i32) -> i64 {
+        let ends = looker.fetch_watermarks(topic, partition, QUESTION);
         ends.expect("the broker answers").1
     }
 

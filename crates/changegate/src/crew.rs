@@ -170,7 +170,31 @@ impl Crew {
     }
 }
 
-/// Watches from beside: that every topic is there, and that this process reads all of it or nothing.
+/// Where the partitions of all topics end, as the brokers say when they are asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends(Arc<Mutex<BTreeMap<TopicPartition, i64>>>);
+
+impl Ends {
+    fn ends(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The offset after the newest record.
+    pub(crate) fn of(&self, partition: &TopicPartition) -> Option<i64> {
+        self.ends().get(partition).copied()
+    }
+
+    fn note(&self, topic: &str, found: Vec<(i32, i64)>) {
+        let topic = topic.to_owned();
+        self.ends().extend(found.into_iter().map(|(partition, end)| {
+            let topic = topic.clone();
+            (TopicPartition { topic, partition }, end)
+        }));
+    }
+}
+
+/// Watches from beside: that every topic is there, where its partitions end, and that this process reads all of it or
+/// nothing.
 ///
 /// One process holds the history of an actor, whose events may come in any partition. With a part of a topic it would
 /// know half a history and call the other half new.
@@ -183,7 +207,8 @@ pub(crate) fn watch_topics(
     tasks: &Tasks,
 ) {
     let totals = Arc::clone(totals);
-    let (crew, own) = (Arc::clone(crew), tasks.clone());
+    let crew = Arc::clone(crew);
+    let own = tasks.clone();
     spawn(tasks, "topics", async move {
         let mut faults: BTreeMap<String, (Fault, Duration)> = BTreeMap::new();
         loop {
@@ -193,13 +218,15 @@ pub(crate) fn watch_topics(
             }
             for topic in &topics {
                 let (admin, name) = (Arc::clone(&admin), topic.clone());
-                let looked = tokio::task::spawn_blocking(move || admin.partitions(&name, QUESTION));
-                let partitions = tokio::select! {
+                let looked = tokio::task::spawn_blocking(move || admin.ends(&name, QUESTION));
+                let found = tokio::select! {
                     () = own.shutdown().wait() => return,
-                    partitions = looked => partitions,
+                    found = looked => found,
                 };
                 // A broker that does not answer says nothing about its topics.
-                let Ok(Ok(partitions)) = partitions else { continue };
+                let Ok(Ok(found)) = found else { continue };
+                let partitions = found.as_ref().map(Vec::len);
+                ends.note(topic, found.unwrap_or_default());
                 let up = SystemClock.up();
                 let Some(fault) = fault(partitions, crew.read_of(topic)) else {
                     faults.remove(topic);
@@ -216,6 +243,7 @@ pub(crate) fn watch_topics(
                     own.shutdown().request("a topic cannot be read whole");
                     return;
                 }
+    ends: Ends,
             }
         }
     });

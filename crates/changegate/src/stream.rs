@@ -24,7 +24,7 @@ use changegate_telemetry::{
 use changegate_types::{ChangeEvent, Digest, RawRecord, Score, TimeMicros, Versions};
 use sha2::{Digest as _, Sha256};
 
-use crate::crew::{Crew, watch_copies, watch_topics};
+use crate::crew::{Crew, Ends, watch_copies, watch_topics};
 use crate::memory::{Memory, Positions};
 use crate::watch::{MeteredDesk, Sampler, Surroundings, TracedOutbox, Watch};
 use crate::{operations, setup};
@@ -303,6 +303,7 @@ pub(crate) fn start(
     let admin = Arc::new(Admin::new(&connection)?);
     let workers = usize::from(settings.kafka.workers);
     let fronts = Fronts::new(workers);
+    let ends = Ends::default();
     // The group gives a member that comes back under its name what it had before, without asking what it reads now: with
     // other topics it must be another member.
     let subscription = sha256(&names.join("\n")).to_string();
@@ -354,6 +355,7 @@ pub(crate) fn start(
             metrics,
             health,
             connections: consumer.connections(),
+            ends: ends.clone(),
             state: Arc::clone(&memory.state),
             totals: Arc::clone(&totals),
             traces,
@@ -392,7 +394,7 @@ pub(crate) fn start(
     let _entered = runtime.enter();
     let topics = names.iter().map(|name| (*name).to_owned()).collect();
     let grace = settings.kafka.session_timeout + Duration::from_secs(15);
-    watch_topics(&crew, admin, topics, grace, &totals, tasks);
+    watch_topics(&crew, admin, topics, grace, ends, &totals, tasks);
     watch_copies(ledger.client().clone(), metrics, tasks);
     operations::keep_journal(tasks, runtime, ledger, command, versions)?;
     Ok(totals)
@@ -423,13 +425,15 @@ fn run(
         let turn = worker
             .turn()
             .inspect_err(|error| worker.observer().ended(error))?;
-        crew.reads(number, &worker);
         if turn == Turn::Drained {
             // Only a clean end leaves a snapshot of its own.
             crew.leave();
             return Ok(());
         }
-        sampler.look(&worker);
+        if sampler.is_due() {
+            crew.reads(number, &worker);
+            worker.observer().sample(&worker);
+        }
     }
 }
 

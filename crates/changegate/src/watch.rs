@@ -25,6 +25,8 @@ use changegate_telemetry::{
 use changegate_types::{Decision, Mark, RejectCode, SkipReason};
 use tracing::Span;
 
+use crate::crew::Ends;
+
 /// A worker that does not turn for so long is stuck: longer than the longest question to the brokers.
 const TURN_MAX: Duration = Duration::from_secs(120);
 /// How often what is measured and not counted is looked at.
@@ -123,6 +125,8 @@ pub(crate) struct Surroundings<'s> {
     pub(crate) health: &'s Health,
     /// What its consumer tells.
     pub(crate) connections: Connections,
+    /// Where partitions end.
+    pub(crate) ends: Ends,
     /// The scorer's memory, which all workers share.
     pub(crate) state: Arc<State>,
     /// What all workers have done.
@@ -140,7 +144,9 @@ pub(crate) struct Watch {
     traces: bool,
     shutdown: Shutdown,
     connections: Connections,
-    state: Arc<State>,
+    ends: Ends,
+    /// One of the workers tells of what they share.
+    state: Option<Arc<State>>,
     worker: Component,
     kafka: Component,
     clickhouse: Component,
@@ -159,13 +165,13 @@ pub(crate) struct Watch {
     batch_rows: Histogram,
     batch_bytes: Histogram,
     behind: Histogram,
+    letters_cut: Counter,
     missing: Counter,
     hollow: Counter,
     fences: Counter,
     closes: Counter,
     commit_seconds: Histogram,
     fenced: Counter,
-    letters_cut: Counter,
     assigned: Counter,
     revoked: Counter,
     lost: Counter,
@@ -183,6 +189,7 @@ impl Watch {
             metrics,
             health,
             connections,
+            ends,
             state,
             totals,
             traces,
@@ -219,7 +226,8 @@ impl Watch {
             traces,
             shutdown,
             connections,
-            state,
+            ends,
+            state: (number == 0).then_some(state),
             kafka: health.component(format!("{name}/kafka")),
             clickhouse: health.component(format!("{name}/clickhouse")),
             outbox: health.component(format!("{name}/outbox")),
@@ -240,6 +248,7 @@ impl Watch {
             batch_rows: metrics.histogram(Metric::BatchRows, &[]),
             batch_bytes: metrics.histogram(Metric::BatchBytes, &[]),
             behind: metrics.histogram(Metric::EndToEndSeconds, &[]),
+            letters_cut: metrics.counter(Metric::LettersCut, &[]),
             missing: metrics.counter(Metric::MissingRows, &[]),
             hollow: metrics.counter(Metric::HollowInserts, &[]),
             fences: metrics.counter(Metric::Commits, &["fence"]),
@@ -248,7 +257,6 @@ impl Watch {
             fenced: metrics.counter(Metric::WorkersFenced, &[]),
             assigned: rebalance("assigned"),
             revoked: rebalance("revoked"),
-            letters_cut: metrics.counter(Metric::LettersCut, &[]),
             lost: rebalance("lost"),
             pauses: metrics.counter(Metric::Pauses, &[&name]),
             paused: metrics.gauge(Metric::Paused, &[&name]),
@@ -263,15 +271,17 @@ impl Watch {
     }
 
     /// Measures what is not counted.
-    fn sample<P: Ports>(&self, worker: &Worker<P>) {
+    pub(crate) fn sample<P: Ports>(&self, worker: &Worker<P>) {
         self.worker.beat();
         let oldest = worker.oldest_unsaved();
         let age = oldest.map_or(0, |oldest| SystemClock.now().0.saturating_sub(oldest.0).max(0));
         self.oldest.set(age as f64 / 1e6);
         self.under_way.set(worker.under_way_bytes() as f64);
-        let committed = self.committed.borrow();
-        for (partition, end) in self.connections.ends() {
-            if let Some(next) = committed.get(&partition) {
+        let fetched = self.connections.ends();
+        for (partition, next) in &*self.committed.borrow() {
+            // What is fetched is known sooner, and nothing is while the partition is paused.
+            let ends = [fetched.get(partition).copied(), self.ends.of(partition)];
+            if let Some(end) = ends.into_iter().flatten().max() {
                 let number = partition.partition.to_string();
                 let lag = self
                     .metrics
@@ -280,7 +290,9 @@ impl Watch {
             }
         }
         self.show_kafka();
-        self.show_state(self.state.size());
+        if let Some(state) = &self.state {
+            self.show_state(state.size());
+        }
     }
 
     /// Kafka is there if a broker is connected and no question or commit is waiting.
@@ -337,18 +349,19 @@ impl Watch {
     }
 }
 
-/// Looks at a worker once a second.
+/// Says once a second that it is time to look at a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler(Option<Duration>);
 
 impl Sampler {
     /// To be called after every turn.
-    pub(crate) fn look<P: Ports<Observer = Watch>>(&mut self, worker: &Worker<P>) {
+    pub(crate) fn is_due(&mut self) -> bool {
         let up = SystemClock.up();
-        if self.0.is_none_or(|last| up.saturating_sub(last) >= SAMPLE) {
+        let is_due = self.0.is_none_or(|last| up.saturating_sub(last) >= SAMPLE);
+        if is_due {
             self.0 = Some(up);
-            worker.observer().sample(worker);
         }
+        is_due
     }
 }
 
@@ -388,6 +401,7 @@ impl Observer for Watch {
         self.batch_rows.record(tick.rows as f64);
         self.batch_bytes.record(tick.bytes as f64);
         self.behind.record(tick.behind_micros.max(0) as f64 / 1e6);
+        self.letters_cut.increment(tick.cut.into());
         self.missing.increment(tick.write.missing.into());
         self.hollow.increment(tick.write.hollow.into());
         for (topic, count) in &tick.sent {
@@ -401,7 +415,6 @@ impl Observer for Watch {
         if fence { &self.fences } else { &self.closes }.increment(1);
         self.commit_seconds.record(took.as_secs_f64());
         let mut committed = self.committed.borrow_mut();
-        self.letters_cut.increment(tick.cut.into());
         for (partition, next) in offsets {
             committed.insert(partition.clone(), *next);
         }

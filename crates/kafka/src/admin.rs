@@ -161,6 +161,22 @@ impl Admin {
         Ok(numbers.map(|numbers| numbers.len()))
     }
 
+    /// The offset after the newest record of each partition of a topic; `None` where the brokers know none of this name.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer one of the questions in this time.
+    pub fn ends(&self, name: &str, within: Duration) -> Result<Option<Vec<(i32, i64)>>, Error> {
+        let Some(numbers) = self.numbers(name, within)? else {
+            return Ok(None);
+        };
+        let ends = numbers.into_iter().map(|number| {
+            let watermarks = self.reader.fetch_watermarks(name, number, within);
+            let (_, end) = watermarks.map_err(|error| self.about(name, error))?;
+            Ok((number, end))
+        });
+        ends.collect::<Result<_, _>>().map(Some)
+    }
+
     /// The numbers of a topic's partitions; `None` where the brokers know none of this name.
     fn numbers(&self, name: &str, within: Duration) -> Result<Option<Vec<i32>>, Error> {
         let metadata = self.reader.fetch_metadata(Some(name), within);

@@ -26,13 +26,9 @@ impl Connections {
         self.seen().fault.clone()
     }
 
-    /// The offset after the newest record of each partition that is read.
-    pub fn ends(&self) -> Vec<(TopicPartition, i64)> {
-        let seen = self.seen();
-        seen.ends
-            .iter()
-            .map(|(partition, end)| (partition.clone(), *end))
-            .collect()
+    /// The offset after the newest record of each partition, as of when it was last fetched: not while it is paused.
+    pub fn ends(&self) -> BTreeMap<TopicPartition, i64> {
+        self.seen().ends.clone()
     }
 
     pub(crate) fn note_fault(&self, reason: &str) {
@@ -112,6 +108,6 @@ mod tests {
             topic: "changes".to_owned(),
             partition: 0,
         };
-        assert_eq!(connections.ends(), [(partition, 9)]);
+        assert_eq!(connections.ends(), BTreeMap::from([(partition, 9)]));
     }
 }

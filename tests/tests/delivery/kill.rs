@@ -137,7 +137,7 @@ fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
         if moment == Moment::Answered {
             // What follows an answer: more inserts, sends, the commit that closes the batch and opens the next.
             let before = (
-                site.end_of(&looker, &config.approval_topic),
+                site.end_of(&looker, &config.approval_topic, 0),
                 site.committed(&looker, &partitions),
             );
             let what = AFTER[dice.below(AFTER.len() as u64) as usize];
@@ -145,7 +145,7 @@ fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
                 program.check();
                 let due = match what {
                     After::AtOnce => true,
-                    After::Request => site.end_of(&looker, &config.approval_topic) > before.0,
+                    After::Request => site.end_of(&looker, &config.approval_topic, 0) > before.0,
                     After::Commit => site.committed(&looker, &partitions) != before.1,
                 };
                 due.then_some(())

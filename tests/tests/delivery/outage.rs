@@ -58,6 +58,28 @@ fn wait_until_read(site: &Site, config: &Config, program: &mut Served) {
     });
 }
 
+/// Nothing is read any more, and what has come since counts as lag all the same.
+fn wait_for_lag(site: &Site, config: &Config, program: &mut Served) {
+    let looker = site.looker(&config.group);
+    let committed = site.committed(&looker, &config.partitions());
+    let behind = committed.iter().map(|committed| {
+        let end = site.end_of(&looker, &committed.topic, committed.partition);
+        end - committed.offset.unwrap_or(0)
+    });
+    let behind: i64 = behind.sum();
+    assert!(behind >= EACH as i64);
+    until(&format!("{behind} records are told to be left"), || {
+        let (_, text) = program.get("/metrics");
+        let lags = text
+            .lines()
+            .filter(|line| line.starts_with("changegate_lag_records{"));
+        let told: f64 = lags
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum();
+        (told == behind as f64 && text.contains("changegate_paused{worker=\"worker-0\"} 1")).then_some(())
+    });
+}
+
 pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
     // Engines of its own: the other tests need theirs all the time.
     let mut site = Site::start(&["outage"]);
@@ -94,6 +116,7 @@ pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
     sent += send(&site, &mut generator);
     wait_for(&mut program, "worker-0/clickhouse", "down");
     sent += send(&site, &mut generator);
+    wait_for_lag(&site, &config, &mut program);
     site.clickhouse.restart().expect("it comes back");
     wait_until_ready(&mut program);
     wait_until_read(&site, &config, &mut program);

@@ -25,6 +25,7 @@ const EMPTY: Bucket = Bucket {
 #[derive(Debug)]
 pub(crate) struct Table {
     buckets: Vec<Bucket>,
+    held: usize,
     evicted: u64,
 }
 
@@ -34,6 +35,7 @@ impl Table {
         let buckets = entries.div_ceil(WAYS).next_power_of_two();
         Self {
             buckets: vec![EMPTY; buckets],
+            held: 0,
             evicted: 0,
         }
     }
@@ -76,7 +78,11 @@ impl Table {
                 smallest = way;
             }
         }
-        self.evicted += u64::from(bucket.tags[smallest] != 0);
+        if bucket.tags[smallest] == 0 {
+            self.held += 1;
+        } else {
+            self.evicted += 1;
+        }
         bucket.tags[smallest] = tag;
         bucket.counts[smallest] = weight;
         true
@@ -93,10 +99,15 @@ impl Table {
                 }
             }
         }
+        self.held = self.counted();
     }
 
     /// How many counts are held.
     pub(crate) fn len(&self) -> usize {
+        self.held
+    }
+
+    fn counted(&self) -> usize {
         let used = |bucket: &Bucket| bucket.tags.iter().filter(|&&tag| tag != 0).count();
         self.buckets.iter().map(used).sum()
     }
@@ -142,6 +153,7 @@ impl Table {
                 *count = from.f32()?;
             }
         }
+        self.held = self.counted();
         Ok(Some(()))
     }
 }
@@ -161,6 +173,7 @@ mod tests {
         let kept = (0..200).filter(|&key| table.get(mix(key, 1)) == 50.0).count();
         assert!(kept >= 198, "{kept}");
         assert!(table.len() <= 1_024);
+        assert_eq!(table.len(), table.counted());
         assert!(table.evicted() > 990_000);
     }
 
@@ -171,6 +184,11 @@ mod tests {
         table.add(8 << 32, 1e30, true);
         table.scale(1e-38);
         assert_eq!((table.get(7 << 32), table.len()), (0.0, 1));
+        let mut bytes = Writer::default();
+        table.write(&mut bytes);
+        let mut again = Table::new(64);
+        let read = again.read(&mut Reader::new(&bytes.bytes));
+        assert_eq!((read.unwrap(), again.len()), (Some(()), 1));
         assert!(!table.add(9 << 32, 1.0, false));
     }
 }
