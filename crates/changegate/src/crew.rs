@@ -41,6 +41,9 @@ struct Round {
     since: Duration,
     stored: Duration,
     stand: BTreeSet<usize>,
+    /// Since when what the process remembers is known to be spoilt, and who has let go of all that came of it.
+    spoilt: Option<Duration>,
+    over: BTreeSet<usize>,
     left: usize,
     failed: bool,
     read: BTreeMap<usize, BTreeSet<TopicPartition>>,
@@ -81,6 +84,9 @@ impl Crew {
     /// Before each turn of a worker. When a snapshot is due, all workers finish their batches and stand still; the last
     /// one to do so takes it.
     pub(crate) fn visit<P: Ports>(&self, number: usize, worker: &mut Worker<P>) {
+        if self.memory.positions.are_spoilt() {
+            return self.learn_anew(number, worker);
+        }
         let up = SystemClock.up();
         if !self.wanted.load(Ordering::Acquire) {
             worker.go_on();
@@ -113,6 +119,37 @@ impl Crew {
             self.store(taken);
         } else if up.saturating_sub(round.since) >= self.patience {
             tracing::info!("no snapshot this time: a worker cannot finish its batch");
+            self.wanted.store(false, Ordering::Release);
+        }
+    }
+
+    /// A batch was dropped from which the scorer had learned: what it would say of the same records would not be what it
+    /// says of new ones. All workers let go of what they read; the last one goes back to the last snapshot, and then each
+    /// starts over as after a restart.
+    fn learn_anew<P: Ports>(&self, number: usize, worker: &mut Worker<P>) {
+        worker.hold();
+        let mut round = self.round();
+        // Somebody may have ended the round since it was looked at.
+        if !self.memory.positions.are_spoilt() {
+            return;
+        }
+        let up = SystemClock.up();
+        let since = *round.spoilt.get_or_insert(up);
+        // A batch that can be finished need not be read again.
+        if worker.is_closed() || up.saturating_sub(since) >= self.patience {
+            worker.start_over();
+            round.over.insert(number);
+        }
+        if round.over.len() + round.left >= self.workers {
+            tracing::warn!(
+                "a batch was dropped that the scorer had learned from: it goes back to its last snapshot"
+            );
+            self.memory.go_back();
+            round.spoilt = None;
+            round.over.clear();
+            // A snapshot that was wanted is of no use now.
+            round.stand.clear();
+            round.since = up;
             self.wanted.store(false, Ordering::Release);
         }
     }
@@ -203,6 +240,7 @@ pub(crate) fn watch_topics(
     admin: Arc<Admin>,
     topics: Vec<String>,
     grace: Duration,
+    ends: Ends,
     totals: &Arc<Totals>,
     tasks: &Tasks,
 ) {
@@ -243,7 +281,6 @@ pub(crate) fn watch_topics(
                     own.shutdown().request("a topic cannot be read whole");
                     return;
                 }
-    ends: Ends,
             }
         }
     });

@@ -2,14 +2,15 @@
 //! asked, and how far each partition was read for all that.
 //!
 //! It is a cache of the log. A snapshot holds nothing that is not committed; what was committed since is read again at
-//! the start and learned from. A snapshot that is damaged, or of another model, group or database, is not taken: the
+//! the start and learned from, and so it is when a batch was dropped that the scorer had learned from already. A snapshot
+//! that is damaged, or of another model, group or database, is not taken: the
 //! start is empty then, and `state.learn_back_records` of each partition are learned from again.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
@@ -27,87 +28,107 @@ const DIGEST_BYTES: usize = 32;
 
 /// How far each partition was read.
 #[derive(Debug, Default)]
-pub(crate) struct Positions(Mutex<BTreeMap<(String, i32), At>>);
+pub(crate) struct Positions(Mutex<Marks>);
 
+#[derive(Debug, Default)]
+struct Marks {
+    read: BTreeMap<(String, i32), At>,
+    /// Where reading began of what no snapshot told of.
+    began: BTreeMap<(String, i32), At>,
+    /// Something was learned that is not committed and will be read again.
+    spoilt: bool,
+}
+
+/// A place in one life of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct At {
     incarnation: u32,
     next: i64,
-    /// All of it is committed.
-    durable: bool,
 }
 
 impl Positions {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, i32), At>> {
+    fn lock(&self) -> MutexGuard<'_, Marks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next offset that is not known; `None` where nothing of this life of the partition is.
-    pub(crate) fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64> {
-        let positions = self.lock();
-        let at = positions.get(&(topic.to_owned(), partition))?;
-        (at.incarnation == incarnation).then_some(at.next)
-    }
-
-    /// Takes down how far a partition was read. What was read once stays known, and what of it was dropped before it was
-    /// committed counts as durable only when it has been read again.
-    pub(crate) fn note(&self, place: ReadTo<'_>, durable: bool) {
-        let mut positions = self.lock();
-        let ReadTo {
-            topic,
-            incarnation,
-            partition,
-            next,
-        } = place;
-        let at = At {
-            incarnation,
-            next,
-            durable,
-        };
-        let known = positions.entry((topic.to_owned(), partition)).or_insert(at);
-        if known.incarnation != incarnation || next >= known.next {
-            *known = at;
-        } else {
-            known.durable = false;
-        }
-    }
-
-    /// As text, a line each; `None` while a position is not durable.
-    fn durable(&self) -> Option<String> {
-        let positions = self.lock();
-        let mut text = String::new();
-        for ((topic, partition), at) in positions.iter() {
-            if !at.durable {
-                return None;
+    /// The next offset that is not known; where nothing of this life of the partition is, it begins at the one given.
+    pub(crate) fn learn_from(&self, place: ReadTo<'_>) -> i64 {
+        let (key, at) = At::of(place);
+        let mut marks = self.lock();
+        match marks.read.get(&key) {
+            Some(known) if known.incarnation == at.incarnation => known.next,
+            _ => {
+                marks.read.insert(key.clone(), at);
+                marks.began.insert(key, at);
+                at.next
             }
-            // A topic's name holds neither blanks nor tabs.
-            text.push_str(&format!(
-                "{topic}\t{}\t{partition}\t{}\n",
-                at.incarnation, at.next
-            ));
         }
-        Some(text)
+    }
+
+    /// Takes down how far a partition was read. What was read once stays known, unless it is not `durable`: then all that
+    /// was learned since the last snapshot is spoilt.
+    pub(crate) fn note(&self, place: ReadTo<'_>, durable: bool) {
+        let (key, at) = At::of(place);
+        let mut marks = self.lock();
+        let known = marks.read.entry(key).or_insert(at);
+        if known.incarnation != at.incarnation || at.next > known.next {
+            *known = at;
+        }
+        marks.spoilt |= !durable;
+    }
+
+    /// Whether something was learned that is not committed and will be read again.
+    pub(crate) fn are_spoilt(&self) -> bool {
+        self.lock().spoilt
+    }
+
+    /// Back to those of a snapshot. What it does not tell of begins where it began.
+    fn go_back(&self, saved: Self) {
+        let mut marks = self.lock();
+        let mut read = saved.0.into_inner().unwrap_or_else(PoisonError::into_inner).read;
+        for (key, began) in &marks.began {
+            let known = read.entry(key.clone()).or_insert(*began);
+            if known.incarnation < began.incarnation {
+                *known = *began;
+            }
+        }
+        marks.read = read;
+        marks.spoilt = false;
+    }
+
+    /// As text, a line each; `None` while they are spoilt.
+    fn durable(&self) -> Option<String> {
+        let marks = self.lock();
+        // A topic's name holds neither blanks nor tabs.
+        let line = |((topic, partition), at): (&(String, i32), &At)| {
+            format!("{topic}\t{}\t{partition}\t{}\n", at.incarnation, at.next)
+        };
+        (!marks.spoilt).then(|| marks.read.iter().map(line).collect())
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut positions = BTreeMap::new();
+        let mut marks = Marks::default();
         for line in text.lines() {
             let mut cells = line.split('\t');
             let topic = cells.next()?.to_owned();
             let incarnation = cells.next()?.parse().ok()?;
             let partition = cells.next()?.parse().ok()?;
             let next = cells.next()?.parse().ok()?;
-            let durable = true;
-            positions.insert(
-                (topic, partition),
-                At {
-                    incarnation,
-                    next,
-                    durable,
-                },
-            );
+            marks.read.insert((topic, partition), At { incarnation, next });
         }
-        Some(Self(Mutex::new(positions)))
+        Some(Self(Mutex::new(marks)))
+    }
+}
+
+impl At {
+    fn of(place: ReadTo<'_>) -> ((String, i32), Self) {
+        let ReadTo {
+            topic,
+            incarnation,
+            partition,
+            next,
+        } = place;
+        ((topic.to_owned(), partition), Self { incarnation, next })
     }
 }
 
@@ -134,57 +155,93 @@ pub(crate) struct Memory {
     pub(crate) recent: Arc<Recent>,
     pub(crate) asker: Arc<Mutex<Asker>>,
     pub(crate) positions: Arc<Positions>,
-    folder: PathBuf,
-    /// Whose it is: it serves nobody else.
-    identity: String,
+    settings: Settings,
+    model: Arc<Model>,
+    /// Positions of the last snapshot.
     saved: Mutex<String>,
 }
 
-impl Memory {
+/// What a snapshot holds.
+struct Parts {
+    state: State,
+    recent: Recent,
+    asker: Asker,
+    positions: Positions,
+}
+
+impl Parts {
+    fn empty(settings: &Settings, model: &Model) -> Self {
+        Self {
+            state: State::new(model, setup::limits(settings)),
+            recent: Recent::new(settings.state.recent_ids_max),
+            asker: Asker::new(ask_rules(settings), settings.state.asked_max),
+            positions: Positions::default(),
+        }
+    }
+
     /// What the last snapshot holds, or nothing.
-    pub(crate) fn load(settings: &Settings, model: &Model) -> Self {
-        let folder = settings.state.dir.clone();
-        let identity = identity(settings, model);
-        let empty = || Self {
-            state: Arc::new(State::new(model, setup::limits(settings))),
-            recent: Arc::new(Recent::new(settings.state.recent_ids_max)),
-            asker: Arc::new(Mutex::new(Asker::new(
-                ask_rules(settings),
-                settings.state.asked_max,
-            ))),
-            positions: Arc::default(),
-            folder: folder.clone(),
-            identity: identity.clone(),
-            saved: Mutex::default(),
-        };
-        let file = folder.join(FILE);
+    fn load(settings: &Settings, model: &Model) -> Self {
+        let file = settings.state.dir.join(FILE);
         let bytes = match std::fs::read(&file) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 tracing::info!(file = %file.display(), "no snapshot: the scorer starts empty");
-                return empty();
+                return Self::empty(settings, model);
             }
             Err(error) => {
                 refused(settings, &file, &error.to_string());
-                return empty();
+                return Self::empty(settings, model);
             }
         };
-        match read(settings, model, &identity, &bytes) {
-            Ok((state, recent, asker, positions)) => {
-                tracing::info!(file = %file.display(), partitions = positions.lock().len(), "snapshot read");
-                Self {
-                    state: Arc::new(state),
-                    recent: Arc::new(recent),
-                    asker: Arc::new(Mutex::new(asker)),
-                    positions: Arc::new(positions),
-                    ..empty()
-                }
+        match read(settings, model, &bytes) {
+            Ok(parts) => {
+                let partitions = parts.positions.lock().read.len();
+                tracing::info!(file = %file.display(), partitions, "snapshot read");
+                parts
             }
             Err(error) => {
                 refused(settings, &file, &format!("{error:#}"));
-                empty()
+                Self::empty(settings, model)
             }
         }
+    }
+}
+
+impl Memory {
+    /// What the last snapshot holds, or nothing.
+    pub(crate) fn load(settings: &Settings, model: &Arc<Model>) -> Self {
+        let Parts {
+            state,
+            recent,
+            asker,
+            positions,
+        } = Parts::load(settings, model);
+        Self {
+            state: Arc::new(state),
+            recent: Arc::new(recent),
+            asker: Arc::new(Mutex::new(asker)),
+            positions: Arc::new(positions),
+            settings: settings.clone(),
+            model: Arc::clone(model),
+            saved: Mutex::default(),
+        }
+    }
+
+    /// Back to what the last snapshot holds. All workers must have started over and stand still; what was committed since
+    /// they read again and learn from.
+    pub(crate) fn go_back(&self) {
+        // Ids of the last events stay: they are those of rows that are durable.
+        let Parts {
+            state,
+            recent: _,
+            asker,
+            positions,
+        } = Parts::load(&self.settings, &self.model);
+        self.state.replace(state);
+        *self.asker.lock().unwrap_or_else(PoisonError::into_inner) = asker;
+        self.positions.go_back(positions);
+        // It may hold less than the last one that was taken: one that cannot be read must not pass for it.
+        self.saved().clear();
     }
 
     fn saved(&self) -> MutexGuard<'_, String> {
@@ -200,7 +257,7 @@ impl Memory {
             return Ok(Taken::Current);
         }
         let mut out = MAGIC.to_vec();
-        put(&mut out, self.identity.as_bytes());
+        put(&mut out, identity(&self.settings, &self.model).as_bytes());
         put(&mut out, positions.as_bytes());
         let mut part = Vec::new();
         let asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +281,7 @@ impl Memory {
         let Snapshot { mut bytes, positions } = snapshot;
         let digest = Sha256::digest(&bytes);
         bytes.extend_from_slice(&digest);
-        let folder = &self.folder;
+        let folder = &self.settings.state.dir;
         // Names of actors and resources are in it.
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
@@ -288,12 +345,7 @@ fn take<'b>(bytes: &mut &'b [u8]) -> anyhow::Result<&'b [u8]> {
     Ok(part)
 }
 
-fn read(
-    settings: &Settings,
-    model: &Model,
-    identity: &str,
-    bytes: &[u8],
-) -> anyhow::Result<(State, Recent, Asker, Positions)> {
+fn read(settings: &Settings, model: &Model, bytes: &[u8]) -> anyhow::Result<Parts> {
     let body = bytes.len().saturating_sub(DIGEST_BYTES);
     let (body, digest) = bytes.split_at(body);
     if Sha256::digest(body)[..] != *digest {
@@ -301,7 +353,8 @@ fn read(
     }
     let mut rest = body.strip_prefix(MAGIC).context("it is of another version")?;
     let theirs = std::str::from_utf8(take(&mut rest)?)?;
-    if let Some((found, expected)) = theirs.lines().zip(identity.lines()).find(|(a, b)| a != b) {
+    let ours = identity(settings, model);
+    if let Some((found, expected)) = theirs.lines().zip(ours.lines()).find(|(a, b)| a != b) {
         bail!("it is of {found}, and this process works with {expected}");
     }
     let positions = std::str::from_utf8(take(&mut rest)?)?;
@@ -312,47 +365,57 @@ fn read(
     let recent = recent.context("its list of recent events is damaged")?;
     let mut state = State::new(model, setup::limits(settings));
     state.read_snapshot(take(&mut rest)?)?;
-    Ok((state, recent, asker, positions))
+    Ok(Parts {
+        state,
+        recent,
+        asker,
+        positions,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(next: i64) -> ReadTo<'static> {
+    fn at(incarnation: u32, next: i64) -> ReadTo<'static> {
         ReadTo {
             topic: "t",
-            incarnation: 1,
+            incarnation,
             partition: 0,
             next,
         }
     }
 
     #[test]
-    fn what_was_dropped_is_durable_only_when_it_was_read_again() {
+    fn what_was_dropped_leads_back_to_the_snapshot() {
         let positions = Positions::default();
-        positions.note(at(10), true);
-        assert_eq!(positions.durable().unwrap(), "t\t1\t0\t10\n");
-        positions.note(at(50), false);
-        assert_eq!(positions.durable(), None);
-        positions.note(at(20), true);
-        assert_eq!(
-            positions.durable(),
-            None,
-            "20 to 50 were learned from and are not committed"
-        );
-        assert_eq!(positions.learned_to("t", 1, 0), Some(50));
-        positions.note(at(60), true);
-        assert_eq!(positions.durable().unwrap(), "t\t1\t0\t60\n");
-        assert_eq!(positions.learned_to("t", 2, 0), None, "another life of the topic");
+        assert_eq!(positions.learn_from(at(1, 10)), 10, "nothing is known");
+        positions.note(at(1, 50), true);
+        let snapshot = positions.durable().unwrap();
+        assert_eq!(snapshot, "t\t1\t0\t50\n");
+        assert_eq!(positions.learn_from(at(1, 45)), 50);
+        positions.note(at(1, 70), false);
+        assert!(positions.are_spoilt());
+        assert_eq!(positions.durable(), None, "some of it is not committed");
+        positions.go_back(Positions::parse(&snapshot).unwrap());
+        assert!(!positions.are_spoilt());
+        assert_eq!(positions.learn_from(at(1, 60)), 50);
+        // Without a snapshot, everything that was learned is read again.
+        positions.go_back(Positions::default());
+        assert_eq!(positions.learn_from(at(1, 60)), 10);
+        // Another life of the topic began after the snapshot.
+        assert_eq!(positions.learn_from(at(2, 3)), 3);
+        positions.note(at(2, 90), false);
+        positions.go_back(Positions::parse(&snapshot).unwrap());
+        assert_eq!(positions.learn_from(at(2, 80)), 3);
     }
 
     #[test]
     fn positions_come_back_as_they_were() {
         let positions = Positions::default();
-        positions.note(at(10), true);
+        positions.note(at(1, 10), true);
         let again = Positions::parse(&positions.durable().unwrap()).unwrap();
-        assert_eq!(again.learned_to("t", 1, 0), Some(10));
+        assert_eq!(again.learn_from(at(1, 99)), 10);
         assert!(Positions::parse("t\t1\n").is_none());
     }
 }

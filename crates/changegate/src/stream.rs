@@ -162,8 +162,8 @@ impl Scorer for StreamScorer {
         ended.into_iter().map(learning_over).collect()
     }
 
-    fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64> {
-        self.positions.learned_to(topic, incarnation, partition)
+    fn learn_from(&mut self, place: ReadTo<'_>) -> i64 {
+        self.positions.learn_from(place)
     }
 
     fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
@@ -322,8 +322,8 @@ pub(crate) fn start(
             };
             Ok(Topic {
                 name: topic.name.clone(),
-                source: topic.source.clone(),
                 dead_letter_topic: settings.dead_letter_topic(&topic.name),
+                source: topic.source.clone(),
                 tenant_uid: topic.tenant.clone(),
                 normalizer: Reader(Normalizer::new(own, setup::tenant(settings, &topic.tenant)?)?),
             })

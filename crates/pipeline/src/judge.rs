@@ -82,8 +82,6 @@ pub struct BlockContext<'c> {
     pub under_way: &'c [Place],
     /// Originals in the batch that is being written.
     pub fresh_under_way: &'c Fresh,
-    /// The block was judged before: its events have taught already.
-    pub again: bool,
     /// The moment.
     pub now: Now,
 }

@@ -1,3 +1,4 @@
+use changegate_normalize::NormalizedRecord;
 use changegate_types::{RawRecord, Reject};
 
 /// A message that must be durable before the positions behind it are committed.
@@ -207,8 +208,7 @@ pub fn dead_letter(
     child: u32,
     reject: &Reject<'_>,
     stage: Stage,
-    raw_hash: &changegate_types::Digest,
-    stored: &[u8],
+    normalized: &NormalizedRecord<'_>,
 ) -> Outgoing {
     let position = record.position;
     let replays: u32 = record
@@ -228,7 +228,7 @@ pub fn dead_letter(
         (header::CHILD, child.to_string()),
         (header::AT_BYTE, reject.at_byte.to_string()),
         (header::INCARNATION, position.incarnation.to_string()),
-        (header::RAW_HASH, raw_hash.to_string()),
+        (header::RAW_HASH, normalized.raw_hash.to_string()),
     ];
     let kept = headers
         .iter()
@@ -245,7 +245,7 @@ pub fn dead_letter(
         topic: topic.to_owned(),
         key: record.key.map(<[u8]>::to_vec),
         headers,
-        value: record.value.map(|_| stored.to_vec()),
+        value: record.value.map(|_| normalized.stored.to_vec()),
     }
 }
 
@@ -273,7 +273,14 @@ mod tests {
             reason: "no JSON",
             at_byte: 0,
         };
-        let hash = Digest([7; 32]);
+        let normalized = NormalizedRecord {
+            raw_hash: Digest([7; 32]),
+            stored: value,
+            stored_hash: Digest([7; 32]),
+            stored_encoding: "",
+            secrets_masked: 0,
+            children: &[],
+        };
         dead_letter(
             "dead",
             &record,
@@ -281,8 +288,7 @@ mod tests {
             0,
             &reject,
             Stage::Normalize,
-            &hash,
-            value,
+            &normalized,
         )
     }
 
@@ -298,7 +304,8 @@ mod tests {
     #[test]
     fn whatever_foreign_hands_made_large_is_left_out_of_a_dead_letter() {
         let large = vec![b'x'; 100_000];
-        let cases: [(&[(&str, &[u8])], &[u8], &[u8]); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a [u8], &'a [u8]);
+        let cases: [Case<'_>; 5] = [
             (&[], b"key", &large),
             (&[("x-large", &large)], b"key", b"value"),
             (&[], &large, b"value"),

@@ -18,6 +18,8 @@ pub struct Part {
     pub next: i64,
     /// Records below this offset are only learned from: their rows are committed, the state lost them.
     pub learn_below: i64,
+    /// The scorer has learned everything below this offset.
+    pub learned: i64,
     /// What the ledger holds of it already.
     pub known: Known,
     /// The last Kafka time that was believed.
@@ -69,6 +71,7 @@ mod tests {
             incarnation: 0,
             next: 0,
             learn_below: 0,
+            learned: 0,
             known: Known::default(),
             last_time: TimeMicros(0),
             stalled: None,

@@ -43,9 +43,13 @@ impl<P: Ports> Worker<P> {
         true
     }
 
-    /// The partitions that it reads.
+    /// The partitions that it was given, whether it reads them already or is about to.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.parts.iter().map(|part| &part.partition)
+        let awaited = match &self.group {
+            Group::Starting { partitions, .. } => partitions.as_slice(),
+            Group::Idle | Group::Running | Group::Draining { .. } => &[],
+        };
+        self.parts.iter().map(|part| &part.partition).chain(awaited)
     }
 
     pub(crate) fn is_holding(&self) -> bool {
@@ -53,7 +57,7 @@ impl<P: Ports> Worker<P> {
     }
 
     pub(crate) fn tell_scorer(&mut self) {
-        let durable = self.is_closed() && !self.abandoned;
+        let durable = self.is_closed();
         for part in &self.parts {
             let place = ReadTo {
                 topic: &part.partition.topic,

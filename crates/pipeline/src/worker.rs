@@ -95,8 +95,8 @@ pub struct Worker<P: Ports> {
     arena: Bump,
     pub(crate) paused: bool,
     pub(crate) holding: bool,
-    /// A batch was dropped: `parts` are ahead of what is committed until the next start.
-    pub(crate) abandoned: bool,
+    /// Kafka time of the oldest record of batches that were dropped and are yet to be read again.
+    dropped: Option<TimeMicros>,
     stopping: bool,
     poison: Poison,
 }
@@ -180,7 +180,7 @@ impl<P: Ports> Worker<P> {
             arena: Bump::new(),
             paused: false,
             holding: false,
-            abandoned: false,
+            dropped: None,
             stopping: false,
             poison: Poison::default(),
         }
@@ -234,7 +234,8 @@ impl<P: Ports> Worker<P> {
 
     /// Kafka time of the oldest record that was read and whose rows, requests and dead letters are not durable yet.
     pub fn oldest_unsaved(&self) -> Option<TimeMicros> {
-        [self.open.oldest, self.tick.oldest()].into_iter().flatten().min()
+        let all = [self.open.oldest, self.tick.oldest(), self.dropped];
+        all.into_iter().flatten().min()
     }
 
     /// Encoded bytes of both batches.

@@ -53,6 +53,7 @@ impl Bench {
             incarnation: 0,
             next: rows,
             learn_below: 0,
+            learned: 0,
             known: Known::default(),
             last_time: TimeMicros(0),
             stalled: None,

@@ -306,6 +306,34 @@ impl State {
         shared.clock = Clock::at(step, step);
     }
 
+    /// Forgets everything and remembers what `other` does, which was made for the same model with the same limits. Workers
+    /// must stand still.
+    pub fn replace(&self, other: Self) {
+        fn inner<T>(lock: Mutex<T>) -> T {
+            lock.into_inner().unwrap_or_else(PoisonError::into_inner)
+        }
+        let Self {
+            limits: _,
+            groups: _,
+            gate: _,
+            shared,
+            shards,
+            step,
+            events,
+            names,
+            ended,
+        } = other;
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) =
+            shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (own, other) in self.shards.iter().zip(shards) {
+            *locked(own) = inner(other);
+        }
+        *locked(&self.names) = inner(names);
+        *locked(&self.ended) = inner(ended);
+        self.events.store(events.into_inner(), Ordering::Release);
+        self.step.store(step.into_inner(), Ordering::Release);
+    }
+
     fn read_shared(&self) -> RwLockReadGuard<'_, Shared> {
         self.shared.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -23,6 +23,8 @@ const DATABASES: &[&str] = &[
     "kill_reference",
     "restart",
     "restart_reference",
+    "dropped",
+    "dropped_reference",
     "refused",
     "versions",
     "wiped",
@@ -45,6 +47,10 @@ const TESTS: &[Test] = &[
     (
         "a_restart_scores_as_if_there_had_been_none",
         restart::a_restart_scores_as_if_there_had_been_none,
+    ),
+    (
+        "a_batch_that_came_to_nothing_has_taught_nothing",
+        restart::a_batch_that_came_to_nothing_has_taught_nothing,
     ),
     (
         "a_snapshot_that_cannot_be_taken_is_said_and_left",

@@ -1,22 +1,27 @@
-//! What the scorer remembers over a restart.
+//! What the scorer remembers over a restart, and over a batch that came to nothing.
+
+use std::time::Duration;
 
 use changegate_simulator::{LoadGenerator, Source};
 use changegate_telemetry::{Clock as _, SystemClock};
-use changegate_tests::{Config, Served, Site, until};
+use changegate_tests::{Config, Moment, Proxy, Rule, Served, Site, until};
+use rdkafka::consumer::Consumer as _;
 
-const TOPIC: (&str, &str, i32) = ("restart.aws", "aws.cloudtrail", 1);
+const TOPIC: &str = "restart.aws";
 const PART: u64 = 3_000;
 
 /// A stream of records that can be sent in parts.
 struct Feed {
+    topic: &'static str,
     load: LoadGenerator,
     sent: u64,
     start_ms: i64,
 }
 
 impl Feed {
-    fn new() -> Self {
+    fn new(topic: &'static str) -> Self {
         Self {
+            topic,
             load: LoadGenerator::of(7, 1_500, &[Source::AwsCloudtrail]),
             sent: 0,
             start_ms: SystemClock.now().millis() - 20 * 3_600_000,
@@ -31,7 +36,7 @@ impl Feed {
             self.sent += 1;
             let record = self.load.next(time);
             sender
-                .send(TOPIC.0, Some(record.key), &[], record.value, time)
+                .send(self.topic, Some(record.key), &[], record.value, time)
                 .expect("the broker takes it");
         }
         sender
@@ -40,8 +45,8 @@ impl Feed {
     }
 }
 
-fn config(site: &Site, name: &str) -> Config {
-    Config::new(site, name, &[TOPIC])
+fn config(site: &Site, name: &str, topic: &str) -> Config {
+    Config::new(site, name, &[(topic, "aws.cloudtrail", 1)])
         .with("batch.rows", "500")
         .with("batch.block", "100")
         .with("state.snapshot_interval", "\"1s\"")
@@ -59,25 +64,25 @@ fn read_all(site: &Site, config: &Config, program: &mut Served) {
 }
 
 /// Differences in score, risk, decision or who asks, by position.
-fn differences(site: &Site, name: &str) -> [u64; 3] {
+fn differences(site: &Site, name: &str, reference: &str) -> [u64; 3] {
     let ledger = site.database(name);
     let facts = "offset, child, content_hash, score_raw, risk, decision, approval, features";
     site.numbers(
         &ledger,
         &format!(
             "SELECT count(), uniqExact(risk), countIf(sides != 2) FROM (SELECT {facts}, count() AS sides FROM \
-             (SELECT {facts} FROM {name}.v_changes UNION ALL SELECT {facts} FROM restart_reference.v_changes) GROUP BY {facts})"
+             (SELECT {facts} FROM {name}.v_changes UNION ALL SELECT {facts} FROM {reference}.v_changes) GROUP BY {facts})"
         ),
     )
 }
 
 pub(crate) fn a_restart_scores_as_if_there_had_been_none(site: &Site) {
-    let restarted = config(site, "restart");
+    let restarted = config(site, "restart", TOPIC);
     restarted.create_topics(site);
     site.create_topics(&[("restart_reference.approval", 1)]);
     site.database("restart");
     site.database("restart_reference");
-    let mut feed = Feed::new();
+    let mut feed = Feed::new(TOPIC);
 
     // A clean end, and a start that reads on.
     feed.send(site, PART);
@@ -112,11 +117,11 @@ pub(crate) fn a_restart_scores_as_if_there_had_been_none(site: &Site) {
     );
     assert!(program.terminate().0.success());
 
-    let reference = config(site, "restart_reference");
+    let reference = config(site, "restart_reference", TOPIC);
     let mut program = reference.serve(site);
     read_all(site, &reference, &mut program);
     assert!(program.terminate().0.success());
-    let [rows, risks, different] = differences(site, "restart");
+    let [rows, risks, different] = differences(site, "restart", "restart_reference");
     println!(
         "  {rows} rows after two restarts and a kill, {risks} different risks, {different} differ from no restart"
     );
@@ -124,12 +129,75 @@ pub(crate) fn a_restart_scores_as_if_there_had_been_none(site: &Site) {
     assert_eq!(different, 0);
 }
 
+pub(crate) fn a_batch_that_came_to_nothing_has_taught_nothing(site: &Site) {
+    const TOPIC: &str = "dropped.aws";
+    let proxy = Proxy::start(site.clickhouse.http_port());
+    let mut dropped = config(site, "dropped", TOPIC)
+        .with("batch.drain_deadline", "\"500ms\"")
+        .with("state.snapshot_interval", "\"1h\"");
+    dropped.clickhouse = proxy.url();
+    dropped.create_topics(site);
+    site.create_topics(&[("dropped_reference.approval", 1)]);
+    site.database("dropped");
+    site.database("dropped_reference");
+    let mut feed = Feed::new(TOPIC);
+    feed.send(site, PART);
+    let mut program = dropped.serve(site);
+    read_all(site, &dropped, &mut program);
+    assert!(program.terminate().0.success(), "it leaves a snapshot");
+    let mut program = dropped.serve(site);
+    for times in 1..3 {
+        // Some of what follows the snapshot is committed, the next batch is being written, and one more was read.
+        proxy.arm(Rule {
+            table: "changes",
+            moment: Moment::BeforeSend,
+            nth: 3,
+        });
+        feed.send(site, PART);
+        until("an insert is under way", || {
+            program.check();
+            proxy.reached().then_some(())
+        });
+        // Somebody else wants the partition: it must be given back, and the insert does not end in time.
+        let rival = site.looker(&dropped.group);
+        rival.subscribe(&[TOPIC]).expect("a subscription");
+        until("the batch is dropped", || {
+            program.check();
+            // Whatever the rival is handed, it does nothing with it.
+            let _ = rival.poll(Duration::from_millis(20));
+            let said = program.log().matches("leaving with the fence open").count();
+            (said == times).then_some(())
+        });
+        drop(rival);
+        proxy.cut();
+        read_all(site, &dropped, &mut program);
+    }
+    let log = program.log();
+    assert_eq!(
+        log.matches("it goes back to its last snapshot").count(),
+        2,
+        "{log}"
+    );
+    assert!(program.terminate().0.success());
+
+    let reference = config(site, "dropped_reference", TOPIC);
+    let mut program = reference.serve(site);
+    read_all(site, &reference, &mut program);
+    assert!(program.terminate().0.success());
+    let [rows, risks, different] = differences(site, "dropped", "dropped_reference");
+    println!(
+        "  {rows} rows with 2 batches dropped, {risks} different risks, {different} differ from none dropped"
+    );
+    assert!(rows >= 3 * PART && risks > 10, "{rows} rows, {risks} risks");
+    assert_eq!(different, 0);
+}
+
 pub(crate) fn a_snapshot_that_cannot_be_taken_is_said_and_left(site: &Site) {
-    let config = config(site, "refused").with("state.learn_back_records", "100000");
-    let topic = TOPIC.0;
-    site.create_topics(&[("refused.approval", 1), (topic, 1), (&format!("{topic}.dlq"), 1)]);
+    const TOPIC: &str = "refused.aws";
+    let config = config(site, "refused", TOPIC).with("state.learn_back_records", "100000");
+    config.create_topics(site);
     site.database("refused");
-    Feed::new().send(site, 500);
+    Feed::new(TOPIC).send(site, 500);
     let folder = site.folder().join("refused-state");
     std::fs::create_dir_all(&folder).expect("a folder");
     let snapshot = folder.join("memory.snapshot");

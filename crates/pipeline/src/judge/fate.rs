@@ -104,6 +104,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             }
             Mode::Complete | Mode::Open => {}
         }
+        let teaches = offset >= part.learned;
         let known = part.known.changes(offset).iter().find(|row| row.child == child);
         if let Some(known) = known {
             if let Child::Change(event) | Child::Learn(event) = what {
@@ -116,7 +117,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     }
                 } else {
                     self.recent.see(known.event_uid, known.content_hash, place);
-                    if !context.again {
+                    if teaches {
                         lessons.learn(event, time);
                     }
                 }
@@ -128,6 +129,12 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             let code = known.code.unwrap_or(RejectCode::UnknownEnvelope);
             let reason: &'a str = arena.alloc_str(&known.reason);
             let stage = if code == RejectCode::RowRefused {
+                // It was scored before it was refused.
+                if let Child::Change(event) = what
+                    && teaches
+                {
+                    lessons.learn(event, time);
+                }
                 Stage::Write
             } else {
                 Stage::Normalize
@@ -203,7 +210,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 }
             }
             Child::Learn(event) => {
-                if !context.again {
+                if teaches {
                     lessons.learn(event, time);
                 }
                 Fate::Skip(SkipReason::LearnedOnly)

@@ -57,18 +57,20 @@ pub trait Scorer {
     /// Learns only.
     fn learn(&mut self, arena: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]);
 
-    /// How far the state that was loaded had read the partition: it knows everything below this offset.
-    /// `None`: it knows nothing of the partition.
-    fn learned_to(&self, topic: &str, incarnation: u32, partition: i32) -> Option<i64>;
+    /// Where reading is to begin, so that the scorer is shown what it has not learned yet: it knows everything of the
+    /// partition below this offset. Of a partition that it knows nothing of it begins at the offset given, and notes so.
+    fn learn_from(&mut self, place: ReadTo<'_>) -> i64;
 
     /// What happened to what it knows since it was last asked, for `operations`: a learning phase is over.
     fn news(&mut self) -> Vec<Operation> {
         Vec::new()
     }
 
-    /// Tells how far the partition was handed to this scorer. `durable`: all of it is committed, so that a snapshot may
-    /// hold it. A worker tells it when it stands still and when it lets go of a partition.
-    fn read_to(&mut self, _place: ReadTo<'_>, _durable: bool) {}
+    /// Tells how far the partition was handed to this scorer. A worker tells it when it stands still and when it lets go
+    /// of a partition. `durable`: all of it is committed, so that a snapshot may hold it. Not durable: it was learned from
+    /// batches that are dropped. Their records will be read again, so before anything else is scored, what was learned
+    /// must be put back to what is committed, and all workers that share it must [start over](crate::Worker::start_over).
+    fn read_to(&mut self, place: ReadTo<'_>, durable: bool);
 }
 
 /// How far a partition was read.

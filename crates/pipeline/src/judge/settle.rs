@@ -77,19 +77,15 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         let normalized = &judged.normalized;
         of_topic.secrets_masked += normalized.secrets_masked;
         let dead_letters = fates.iter().enumerate().filter_map(|(child, fate)| match fate {
-            Fate::Reject { reject, stage, .. } => {
-                let bytes = normalized.stored;
-                Some(dead_letter(
-                    &topic.dead_letter_topic,
-                    raw,
-                    headers,
-                    child as u32,
-                    reject,
-                    *stage,
-                    &normalized.raw_hash,
-                    bytes,
-                ))
-            }
+            Fate::Reject { reject, stage, .. } => Some(dead_letter(
+                &topic.dead_letter_topic,
+                raw,
+                headers,
+                child as u32,
+                reject,
+                *stage,
+                normalized,
+            )),
             _ => None,
         });
         batch.outgoing.extend(dead_letters);

@@ -167,6 +167,8 @@ impl<P: Ports> Worker<P> {
             incarnation: part.incarnation,
             next: offset,
             learn_below: i64::MIN,
+            // The whole batch has taught already.
+            learned: i64::MAX,
             known,
             last_time: part.last_time,
             stalled: None,
@@ -221,7 +223,6 @@ impl<P: Ports> Worker<P> {
                 refused: &refused,
                 under_way: &[],
                 fresh_under_way: tick.fresh(),
-                again: true,
                 now,
             };
             if judge.block(&arena, &block, &context, parts, batch).is_err() {

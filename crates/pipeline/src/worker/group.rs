@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Group, Turn, Worker};
 use crate::clock::{Clock, Now};
 use crate::error::Error;
-use crate::log::{Log, Rebalance};
+use crate::log::{Log, Rebalance, TopicPartition};
 use crate::observe::{Observer, Side};
 use crate::ports::Ports;
 
@@ -16,14 +16,7 @@ impl<P: Ports> Worker<P> {
                 Rebalance::Assign(_) if self.stopping => self.log.unassign().map_err(Error::Log)?,
                 Rebalance::Assign(partitions) => {
                     self.abandon();
-                    self.parts.clear();
-                    self.index.clear();
-                    self.group = Group::Starting {
-                        partitions,
-                        not_before: Duration::ZERO,
-                        backoff: self.settings.write.backoff_min,
-                        new_life: None,
-                    };
+                    self.start_on(partitions, None);
                 }
                 Rebalance::Revoke { lost: true } => {
                     self.abandon();
@@ -75,9 +68,8 @@ impl<P: Ports> Worker<P> {
 
     fn give_back(&mut self, lost: bool) -> Result<(), Error> {
         self.log.unassign().map_err(Error::Log)?;
-        self.parts.clear();
-        self.index.clear();
         self.paused = false;
+        self.dropped = None;
         self.group = Group::Idle;
         for side in Side::ALL {
             self.note_trouble(side, None);
@@ -86,11 +78,27 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    /// Drops both batches. Whatever of them is in the ledger is found there by the next start.
+    /// Lets go of its partitions and drops both batches. Whatever of them is in the ledger is found there by the next
+    /// start.
     pub(crate) fn abandon(&mut self) {
         self.tell_scorer();
-        self.abandoned |= !self.is_closed();
+        self.dropped = self.oldest_unsaved();
+        self.parts.clear();
+        self.index.clear();
         self.open.recycle();
         self.tick.abandon(&self.desk);
+    }
+
+    pub(super) fn start_on(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        new_life: Option<(TopicPartition, u32)>,
+    ) {
+        self.group = Group::Starting {
+            partitions,
+            not_before: Duration::ZERO,
+            backoff: self.settings.write.backoff_min,
+            new_life,
+        };
     }
 }

@@ -71,7 +71,6 @@ impl<P: Ports> Worker<P> {
                         refused: &Refusals::new(),
                         under_way: tick.replayed(),
                         fresh_under_way: tick.fresh(),
-                        again: false,
                         now,
                     };
                     judge

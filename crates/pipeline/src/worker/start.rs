@@ -1,11 +1,9 @@
 //! Starting on partitions: the ledger says where each begins and what of it exists.
 
-use std::time::Duration;
-
 use super::{Group, Worker};
 use crate::clock::Now;
 use crate::error::Error;
-use crate::judge::{OtherLife, Scorer};
+use crate::judge::{OtherLife, ReadTo, Scorer};
 use crate::known::Known;
 use crate::ledger::Ledger;
 use crate::log::{Log, TopicPartition};
@@ -16,12 +14,16 @@ use crate::recover::{self, Plan, RecoverRules};
 
 impl<P: Ports> Worker<P> {
     pub(super) fn start_if_due(&mut self, now: Now) -> Result<(), Error> {
+        // What the scorer has learned may be about to change.
+        if self.holding {
+            return Ok(());
+        }
         let Group::Starting {
             partitions,
             not_before,
             backoff,
             new_life,
-        } = &mut self.group
+        } = &self.group
         else {
             return Ok(());
         };
@@ -112,13 +114,13 @@ impl<P: Ports> Worker<P> {
             .map(|(index, part)| ((part.topic, part.partition.partition), index))
             .collect();
         self.parts = parts;
-        self.abandoned = false;
         self.paused = false;
+        self.dropped = None;
         self.observer.assigned(&starts);
         Ok(())
     }
 
-    fn part(&self, partition: &TopicPartition, plan: &Plan) -> Result<Part, recover::RecoverError> {
+    fn part(&mut self, partition: &TopicPartition, plan: &Plan) -> Result<Part, recover::RecoverError> {
         let topics = &self.judge.topics;
         let topic = topics.iter().position(|topic| topic.name == partition.topic);
         let topic = topic.expect("the group gives partitions of subscribed topics only");
@@ -132,13 +134,14 @@ impl<P: Ports> Worker<P> {
                 plan.start,
             )?;
         }
-        let learned = self
-            .judge
-            .scorer
-            .learned_to(&partition.topic, plan.incarnation, partition.partition);
-        let low = self.log.watermarks(partition)?.from;
-        let learned = learned.unwrap_or_else(|| plan.start.saturating_sub(self.settings.learn_back));
-        let next = learned.clamp(low.min(plan.start), plan.start);
+        let low = self.log.watermarks(partition)?.from.min(plan.start);
+        let learned = self.judge.scorer.learn_from(ReadTo {
+            topic: &partition.topic,
+            incarnation: plan.incarnation,
+            partition: partition.partition,
+            next: plan.start.saturating_sub(self.settings.learn_back).max(low),
+        });
+        let next = learned.clamp(low, plan.start);
         if next < plan.start {
             tracing::info!(
                 topic = partition.topic,
@@ -156,6 +159,7 @@ impl<P: Ports> Worker<P> {
             incarnation: plan.incarnation,
             next,
             learn_below: plan.start,
+            learned,
             known,
             last_time: changegate_types::TimeMicros(0),
             stalled: None,
@@ -167,14 +171,26 @@ impl<P: Ports> Worker<P> {
     pub(super) fn restart(&mut self, life: OtherLife) -> Result<(), Error> {
         let part = &self.parts[life.part as usize];
         let new_life = Some((part.partition.clone(), part.incarnation + 1));
+        self.begin_again(new_life);
+        Ok(())
+    }
+
+    fn begin_again(&mut self, new_life: Option<(TopicPartition, u32)>) {
         let partitions = self.parts.iter().map(|part| part.partition.clone()).collect();
         self.abandon();
-        self.group = Group::Starting {
-            partitions,
-            not_before: Duration::ZERO,
-            backoff: self.settings.write.backoff_min,
-            new_life,
-        };
-        Ok(())
+        self.start_on(partitions, new_life);
+    }
+
+    /// Drops its batches and starts anew on the partitions that it has, as after a restart: what the scorer is told to
+    /// have learned is asked again, and what lies between that and the start is read again and learned from. A worker that
+    /// is asked to stand still starts when it may go on.
+    pub fn start_over(&mut self) {
+        match self.group {
+            Group::Running => self.begin_again(None),
+            // What it reads is given back soon.
+            Group::Draining { .. } => self.abandon(),
+            // Nothing was read.
+            Group::Idle | Group::Starting { .. } => {}
+        }
     }
 }

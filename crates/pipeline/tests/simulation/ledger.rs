@@ -28,12 +28,14 @@ pub(crate) struct Row {
     pub(crate) ask: u8,
     pub(crate) redelivery: bool,
     pub(crate) bad: bool,
+    /// Events that were learned before it was scored.
+    pub(crate) learned: u32,
     pub(crate) raw_hash: [u8; 32],
     /// Of a record: written, skipped, dead-lettered.
     pub(crate) counts: [u32; 3],
 }
 
-const BYTES: usize = 4 + 4 + 8 + 4 + 8 + 1 + 16 * 3 + 3 + 32 + 12;
+const BYTES: usize = 4 + 4 + 8 + 4 + 8 + 1 + 16 * 3 + 3 + 4 + 32 + 12;
 const ATTEMPT_AT: usize = 4 + 4 + 8 + 4 + 8;
 
 impl Row {
@@ -49,6 +51,7 @@ impl Row {
             .iter()
             .for_each(|id| out.extend(id.to_le_bytes()));
         out.extend([self.ask, u8::from(self.redelivery), u8::from(self.bad)]);
+        out.extend(self.learned.to_le_bytes());
         out.extend(self.raw_hash);
         self.counts
             .iter()
@@ -79,6 +82,7 @@ impl Row {
             ask: take::<1>(b)[0],
             redelivery: take::<1>(b)[0] == 1,
             bad: take::<1>(b)[0] == 1,
+            learned: u32::from_le_bytes(take(b)),
             raw_hash: take(b),
             counts: [
                 u32::from_le_bytes(take(b)),
@@ -317,7 +321,7 @@ impl Ledger for FakeLedger {
         self.select(Table::Rejected, span, |row| KnownReject {
             offset: row.offset,
             child: row.child as u32,
-            code: Some(if row.bad {
+            code: Some(if row.content == 1 {
                 RejectCode::RowRefused
             } else {
                 RejectCode::NotJson
@@ -453,6 +457,7 @@ fn row(record: &RecordContext<'_>, child: i32) -> Row {
         ask: 0,
         redelivery: false,
         bad: false,
+        learned: 0,
         raw_hash: record.raw_hash.0,
         counts: [0; 3],
     }
@@ -489,13 +494,18 @@ impl Encoder for FakeEncoder {
             ask: Ask::ALL.iter().position(|ask| *ask == change.ask).unwrap() as u8,
             redelivery: change.marks.has(changegate_types::Mark::Redelivery),
             bad: event.native_uid == "bad",
+            learned: change.decided.score.map_or(0, |score| score.raw as u32),
             ..row(change.record, change.child as i32)
         };
         row.write(out)
     }
 
     fn rejected(&self, reject: &RejectedRow<'_>, out: &mut Vec<u8>) -> usize {
-        row(reject.record, reject.child as i32).write(out)
+        let row = Row {
+            content: u128::from(reject.reject.code == RejectCode::RowRefused),
+            ..row(reject.record, reject.child as i32)
+        };
+        row.write(out)
     }
 
     fn superseded(&self, copy: &SupersededRow<'_>, out: &mut Vec<u8>) -> usize {
@@ -511,6 +521,7 @@ impl Encoder for FakeEncoder {
             ask: 0,
             redelivery: true,
             bad: false,
+            learned: 0,
             raw_hash: [0; 32],
             counts: [0; 3],
         };

@@ -6,6 +6,8 @@
 mod broker;
 #[path = "ledger.rs"]
 mod ledger;
+#[path = "mind.rs"]
+mod mind;
 #[path = "order.rs"]
 mod order;
 #[path = "parts.rs"]
@@ -32,9 +34,8 @@ use changegate_types::{TimeMicros, Versions};
 
 use broker::{Broker, FakeLog, Stored, TOPIC};
 use ledger::{FakeEncoder, FakeLedger, Row};
-use parts::{
-    FakeClock, FakeDesk, FakeOutbox, FakeReader, FakeScorer, Fakes, SESSION, SharedDesk, is_risky, spread,
-};
+use mind::{FakeScorer, Mind};
+use parts::{FakeClock, FakeDesk, FakeOutbox, FakeReader, Fakes, SESSION, SharedDesk, is_risky, spread};
 use random::Random;
 
 const PARTITIONS: usize = 3;
@@ -43,6 +44,7 @@ const MONTH_MICROS: i64 = 31 * 24 * 3_600 * 1_000_000;
 struct Member {
     worker: Worker<Fakes>,
     desk: Rc<RefCell<FakeDesk>>,
+    mind: Rc<RefCell<Mind>>,
     id: u64,
     tag: u64,
 }
@@ -60,6 +62,10 @@ struct World {
     wipes: u32,
     /// Partitions that stood still with all of them committed, and workers that were asked to.
     durable: Rc<Cell<u32>>,
+    /// How often a process went back to its snapshot, having learned from a batch that was dropped.
+    spoilt: u32,
+    /// Of a partition that a process knows nothing of, so many records before the start are learned from.
+    learn_back: i64,
     uid: u128,
     lives: Vec<u32>,
     rows_max: usize,
@@ -87,6 +93,8 @@ impl World {
             kills: 0,
             wipes: 0,
             durable: Rc::default(),
+            spoilt: 0,
+            learn_back: if random.chance(50) { 0 } else { i64::MAX },
             uid,
             lives: vec![0; PARTITIONS],
             rows_max: 5 + random.below(40) as usize,
@@ -120,19 +128,21 @@ impl World {
             },
             1_000,
         );
+        let mind = Rc::<RefCell<Mind>>::default();
         let judge = Judge {
             topics: vec![Topic {
                 name: TOPIC.into(),
+                dead_letter_topic: "dead letters".into(),
                 source: "test".into(),
                 tenant_uid: "tenant".into(),
                 normalizer: FakeReader,
             }],
             scorer: FakeScorer {
                 broker: Rc::clone(&self.broker),
+                mind: Rc::clone(&mind),
                 durable: Rc::clone(&self.durable),
             },
             encoder: FakeEncoder {
-                dead_letter_topic: "dead letters".into(),
                 state: Arc::clone(&self.ledger.state),
             },
             rules: Rules {
@@ -157,6 +167,7 @@ impl World {
             },
             session_timeout: SESSION,
             tag: self.next_tag,
+            learn_back: self.learn_back,
             ..WorkerSettings::default()
         };
         let worker = Worker::new(Equipment {
@@ -172,6 +183,7 @@ impl World {
         self.members.push(Member {
             worker,
             desk,
+            mind,
             id,
             tag: self.next_tag,
         });
@@ -229,8 +241,17 @@ impl World {
             self.spawn();
         }
         let index = self.random.below(self.members.len() as u64) as usize;
-        let worker = &mut self.members[index].worker;
-        if worker.stands_still() && self.random.chance(20) || !faults {
+        let Member { worker, mind, .. } = &mut self.members[index];
+        if mind.borrow().spoilt {
+            worker.start_over();
+            mind.borrow_mut().go_back();
+            self.spoilt += 1;
+        }
+        let stands = worker.stands_still();
+        if stands {
+            mind.borrow_mut().save();
+        }
+        if stands && self.random.chance(20) || !faults {
             worker.go_on();
         }
         let turn = worker.turn();
@@ -543,6 +564,7 @@ fn run(seed: u64) {
             state.refusals,
             state.copies.late_inserts as u32,
             world.durable.get(),
+            world.spoilt,
         ]
     });
     match outcome {
@@ -557,7 +579,7 @@ fn run(seed: u64) {
 }
 
 thread_local! {
-    static COUNTS: RefCell<[u32; 8]> = const { RefCell::new([0; 8]) };
+    static COUNTS: RefCell<[u32; 9]> = const { RefCell::new([0; 9]) };
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -572,11 +594,86 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
     }
     let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(100);
     (0..seeds).for_each(run);
-    COUNTS.with_borrow(|[kills, wipes, rebalances, lost, late, refusals, copies, durable]| {
+    COUNTS.with_borrow(|counts| {
+        let [kills, wipes, rebalances, lost, late, refusals, copies, durable, spoilt] = counts;
         println!(
             "{seeds} seeds: {kills} kills, {wipes} groups wiped, {rebalances} rebalances, {lost} answers lost, {late} inserts landed late, \
-             {refusals} refusals, {copies} second copies found, {durable} partitions fit for a snapshot"
+             {refusals} refusals, {copies} second copies found, {durable} partitions fit for a snapshot, {spoilt} times back to one"
         );
-        assert!([kills, wipes, rebalances, lost, late, refusals, copies, durable].iter().all(|count| **count > 0), "no fault, no proof");
+        assert!(counts.iter().all(|count| *count > 0), "no fault, no proof");
     });
+}
+
+/// Events of one partition, none of them twice: one process after the other learns all of them, in order.
+fn fill_one(broker: &mut Broker, random: &mut Random, wall: TimeMicros) {
+    broker.partitions = vec![Vec::new(); PARTITIONS];
+    broker.ends = vec![0; PARTITIONS];
+    let mut uid = 0;
+    let mut event = || {
+        uid += 1;
+        format!("{uid}:{}", uid % 97)
+    };
+    for offset in 0..50 + random.below(100) as i64 {
+        let children = 1 + random.below(4);
+        let kinds: Vec<u64> = (0..children).map(|_| random.below(20)).collect();
+        let children = kinds.into_iter().map(|kind| match kind {
+            0 => "s".to_owned(),
+            1 => "r".to_owned(),
+            2 => format!("b{}", event()),
+            3 => format!("l{}", event()),
+            _ => format!("c{}", event()),
+        });
+        let value = children.collect::<Vec<_>>().join(" ");
+        broker.partitions[0].push(Rc::new(Stored {
+            offset,
+            time: wall,
+            value: Some(value.into_bytes()),
+        }));
+        broker.ends[0] = offset + 1;
+    }
+}
+
+/// Every change is scored by all that came before it and by nothing else: `(changes, times back to a snapshot)`.
+fn scores_as_if_there_had_been_no_fault(seed: u64) -> (u32, u32) {
+    let mut world = World::new(seed);
+    let wall = world.clock.0.borrow().wall;
+    fill_one(&mut world.broker.borrow_mut(), &mut world.random, wall);
+    world.learn_back = i64::MAX;
+    world.run();
+    let rows = world.view(Table::Changes);
+    let (mut learned, mut changes) = (0, 0);
+    for record in &world.broker.borrow().partitions[0] {
+        let text = String::from_utf8(record.value.clone().unwrap_or_default()).unwrap();
+        for (child, what) in (0..).zip(text.split_whitespace()) {
+            let kind = what.as_bytes()[0];
+            if kind == b'c' {
+                let row = &rows[&(0, record.offset, child)];
+                assert_eq!(
+                    row.learned, learned,
+                    "CHANGEGATE_SIMULATION_SEED={seed}: what {}/{child} was scored by",
+                    record.offset
+                );
+                changes += 1;
+            }
+            learned += u32::from(matches!(kind, b'c' | b'b' | b'l'));
+        }
+    }
+    (changes, world.spoilt)
+}
+
+#[test]
+fn what_is_dropped_has_taught_nothing() {
+    if let Some(seed) = number("CHANGEGATE_SIMULATION_SEED") {
+        scores_as_if_there_had_been_no_fault(seed);
+        return;
+    }
+    let seeds = number("CHANGEGATE_SIMULATION_SEEDS").unwrap_or(100);
+    let (mut changes, mut spoilt) = (0, 0);
+    for seed in 0..seeds {
+        let (scored, back) = scores_as_if_there_had_been_no_fault(seed);
+        changes += scored;
+        spoilt += back;
+    }
+    println!("{seeds} seeds: {changes} changes scored as without a fault, {spoilt} times back to a snapshot");
+    assert!(changes > 0 && spoilt > 0, "no fault, no proof");
 }

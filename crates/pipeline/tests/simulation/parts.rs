@@ -1,4 +1,4 @@
-//! The other ends of a worker: reader, scorer, outbox, desk, clock.
+//! The other ends of a worker: reader, outbox, desk, clock.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,13 +11,12 @@ use changegate_pipeline::desk::{Answer, Ask, Desk, execute};
 use changegate_pipeline::ledger::{BatchId, Table};
 use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError};
 use changegate_pipeline::time_order::InTimeOrder;
-use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports, ReadTo, Scorer};
-use changegate_types::{
-    ChangeEvent, Digest, Keyed128, RawRecord, Reject, RejectCode, RiskScore, Score, SkipReason, TimeMicros,
-};
+use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports};
+use changegate_types::{ChangeEvent, Digest, Keyed128, RawRecord, Reject, RejectCode, SkipReason};
 
-use crate::broker::{Broker, FakeLog};
+use crate::broker::FakeLog;
 use crate::ledger::{FakeEncoder, FakeLedger};
+use crate::mind::FakeScorer;
 use crate::random::Random;
 
 /// A record's value is a list of children: `c<uid>:<content>` a change, `b…` one that the ledger refuses, `l…` one to
@@ -82,66 +81,6 @@ impl Normalize for FakeReader {
             secrets_masked: 0,
             children: arena.alloc_slice_fill_iter(children),
         }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct FakeScorer {
-    pub(crate) broker: Rc<RefCell<Broker>>,
-    /// How often it was told that all of a partition is durable.
-    pub(crate) durable: Rc<Cell<u32>>,
-}
-
-impl Scorer for FakeScorer {
-    fn score<'a>(
-        &mut self,
-        _: &'a Bump,
-        events: &[(&'a ChangeEvent<'a>, TimeMicros)],
-        out: &mut Vec<Option<Score<'a>>>,
-    ) {
-        out.extend(events.iter().map(|(event, _)| {
-            let risk = if is_risky(u128::from(event.raw_len)) {
-                90.0
-            } else {
-                10.0
-            };
-            Some(Score {
-                risk: RiskScore::new(risk),
-                extrapolated: false,
-                raw: risk,
-                stratum: "all",
-                learning: false,
-                features: &[],
-                reasons: &[],
-            })
-        }));
-    }
-
-    fn learn(&mut self, _: &Bump, _: &[(&ChangeEvent<'_>, TimeMicros)]) {}
-
-    fn learned_to(&self, _: &str, _: u32, _: i32) -> Option<i64> {
-        None
-    }
-
-    /// What a snapshot may hold is committed.
-    fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
-        if !durable {
-            return;
-        }
-        let broker = self.broker.borrow();
-        // Of a group that was wiped the ledger alone knows how far it had come.
-        let Some(committed) = broker.committed.get(&place.partition) else {
-            return;
-        };
-        let committed = committed.offset;
-        let open = broker.partitions[place.partition as usize]
-            .iter()
-            .find(|record| (committed..place.next).contains(&record.offset));
-        assert!(
-            open.is_none(),
-            "{open:?} counts as durable and is not committed: {committed} is"
-        );
-        self.durable.set(self.durable.get() + 1);
     }
 }
 
