@@ -5,7 +5,7 @@
 use changegate_types::{ActorType, ChangeEvent, PrivilegeClass, Status, TimeMicros, Verb};
 
 use crate::calibration::Stratum;
-use crate::hash::{self, mix};
+use crate::hash::{self, Shapes, mix};
 
 /// Who acts, for peers and for the calibration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,8 +128,14 @@ pub(crate) const fn privilege_weight(class: PrivilegeClass) -> u8 {
 }
 
 impl Facts {
-    /// Reads an event once. `record_time` is Kafka's; the event's own time only names the hour of the week.
-    pub(crate) fn of(event: &ChangeEvent<'_>, record_time: TimeMicros) -> Self {
+    /// Room for the shapes of user agents.
+    pub(crate) fn agents() -> Shapes {
+        Shapes::new(8)
+    }
+
+    /// Reads an event once. `record_time` is Kafka's; the event's own time only names the hour of the week. `agents`
+    /// are those of [`agents`](Self::agents).
+    pub(crate) fn of(event: &ChangeEvent<'_>, record_time: TimeMicros, agents: &mut Shapes) -> Self {
         let tenant = hash::text(1, event.tenant_uid);
         let actor = match (event.actor_uid, event.actor_name) {
             // Whoever has no name shares one history with the nameless of the same account.
@@ -160,7 +166,7 @@ impl Facts {
             action,
             hash::shape(hash::text(mix(place, 7), kind_of_resource), uid),
             network(event),
-            hash::shape(8, event.user_agent),
+            agents.of(event.user_agent),
             mix(9, u64::from(hour)),
             hash::text(hash::text(10, event.actor_issuer), event.actor_invoked_by),
             mix(11, u64::from(event.privilege_class.id())),

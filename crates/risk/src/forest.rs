@@ -1,4 +1,4 @@
-//! Isolation forest over steps: trained from a seed, flat, scored 32 events to a tree pass.
+//! Isolation forest over steps: trained from a seed, flat, scored 16 events to a tree pass.
 //!
 //! Trees are complete heaps of depth 8: whoever stops earlier hands its value down, so that every event takes
 //! exactly eight comparisons and no branch. Path lengths are kept as whole 1/1024, so that a sum over trees is
@@ -7,6 +7,10 @@
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
+
+mod block;
+
+use block::{BlockTree, LANES};
 
 use crate::codec::{Reader, Truncated, Writer};
 use crate::feature::{FEATURES, Row, WIDTH};
@@ -17,8 +21,6 @@ pub(crate) const TREES: usize = 100;
 const SAMPLE: usize = 256;
 const DEPTH: u32 = 8;
 const INNER: usize = 255;
-/// Events of a pass.
-const LANES: usize = 32;
 const UNIT: f32 = 1_024.0;
 
 /// A node is `threshold << 8 | feature`: right where `step >= threshold`.
@@ -32,6 +34,8 @@ struct Tree {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Forest {
     trees: Vec<Tree>,
+    /// The same trees for blocks.
+    blocks: Vec<BlockTree>,
 }
 
 fn below(rng: &mut Xoshiro256PlusPlus, bound: usize) -> usize {
@@ -70,7 +74,12 @@ impl Forest {
                 tree
             })
             .collect();
-        Self { trees }
+        Self::of(trees)
+    }
+
+    fn of(trees: Vec<Tree>) -> Self {
+        let blocks = trees.iter().map(BlockTree::new).collect();
+        Self { trees, blocks }
     }
 
     /// Sum of path lengths over all trees, in 1/1024: the smaller, the easier an event is set apart.
@@ -101,21 +110,11 @@ impl Forest {
         self.trees.iter().map(path).sum()
     }
 
-    #[inline]
     fn pass(&self, rows: &[Row; LANES]) -> [u32; LANES] {
-        let mut sums = [0u32; LANES];
-        for tree in &self.trees {
-            let mut at = [0u32; LANES];
-            for _ in 0..DEPTH {
-                for lane in 0..LANES {
-                    let node = tree.nodes[at[lane] as usize & 255];
-                    let step = u32::from(rows[lane][node as usize & (WIDTH - 1)]);
-                    at[lane] = 2 * at[lane] + 1 + u32::from(step >= node >> 8);
-                }
-            }
-            for lane in 0..LANES {
-                sums[lane] += u32::from(tree.leaves[(at[lane] as usize - INNER) & 255]);
-            }
+        let (columns, steps) = (block::columns(rows), block::steps(rows));
+        let mut sums = [0; LANES];
+        for tree in &self.blocks {
+            tree.add(&columns, &steps, &mut sums);
         }
         sums
     }
@@ -155,9 +154,7 @@ impl Forest {
         if trees != TREES {
             return Err(Truncated);
         }
-        let mut forest = Self {
-            trees: Vec::with_capacity(trees),
-        };
+        let mut grown = Vec::with_capacity(trees);
         for _ in 0..trees {
             let mut tree = Tree {
                 nodes: [0; 256],
@@ -169,9 +166,9 @@ impl Forest {
             for leaf in &mut tree.leaves {
                 *leaf = from.u16()?;
             }
-            forest.trees.push(tree);
+            grown.push(tree);
         }
-        Ok(forest)
+        Ok(Self::of(grown))
     }
 }
 

@@ -8,6 +8,7 @@ use changegate_types::{ChangeEvent, Score, TimeMicros};
 use crate::calibration::Stratum;
 use crate::facts::Facts;
 use crate::feature::{FEATURES, Row};
+use crate::hash::Shapes;
 use crate::model::Model;
 use crate::reason;
 use crate::state::{Observed, ShardOrder, State};
@@ -21,6 +22,7 @@ pub struct Scorer {
     model: Arc<Model>,
     state: Arc<State>,
     explain_from: f32,
+    agents: Shapes,
     facts: Vec<Facts>,
     observed: Vec<Observed>,
     order: ShardOrder,
@@ -35,6 +37,7 @@ impl Scorer {
             model,
             state,
             explain_from: EXPLAIN_FROM,
+            agents: Facts::agents(),
             facts: Vec::new(),
             observed: Vec::new(),
             order: ShardOrder::default(),
@@ -103,8 +106,9 @@ impl Scorer {
     /// exactly as after `score_block`.
     pub fn learn_block(&mut self, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
         self.facts.clear();
-        self.facts
-            .extend(events.iter().map(|(event, time)| Facts::of(event, *time)));
+        let agents = &mut self.agents;
+        let facts = events.iter().map(|(event, time)| Facts::of(event, *time, agents));
+        self.facts.extend(facts);
         self.observed.clear();
         self.observed.resize(events.len(), Observed::default());
         let begun = self

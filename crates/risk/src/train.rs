@@ -19,6 +19,7 @@ use crate::extract::Observed;
 use crate::facts::Facts;
 use crate::feature::{FEATURES, Row};
 use crate::forest::Forest;
+use crate::hash::Shapes;
 use crate::model::{Detectors, Golden, Model, ModelError, encode, features_json, pretty, write_dir};
 use crate::state::{Limits, ShardOrder, State};
 use metrics::Tested;
@@ -126,6 +127,7 @@ pub(crate) type Incident = (String, String);
 /// Takes events one after another, keeps hashes of them only, and makes a model of them.
 pub struct Trainer {
     options: TrainOptions,
+    agents: Shapes,
     records: Vec<Record>,
     incidents: Vec<Incident>,
     incident_index: std::collections::HashMap<Incident, u32>,
@@ -170,6 +172,7 @@ impl Trainer {
     pub fn new(options: TrainOptions) -> Self {
         Self {
             options,
+            agents: Facts::agents(),
             records: Vec::new(),
             incidents: Vec::new(),
             incident_index: std::collections::HashMap::new(),
@@ -199,7 +202,7 @@ impl Trainer {
             }
         };
         self.records.push(Record {
-            facts: Facts::of(event, record_time),
+            facts: Facts::of(event, record_time, &mut self.agents),
             truth,
         });
     }
