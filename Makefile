@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up by themselves, on Debian or Ubuntu with git, make and a Rust toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo up test bench lint fmt doc deny advisories
+.PHONY: help setup build demo up test bench fuzz lint fmt doc deny advisories
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ test: setup ## every test, against real engines
 bench: ## ratios to what the work costs at least (see benches/README.md)
 	@scripts/setup.sh --benches
 	benches/run
+
+fuzz: ## foreign bytes by chance and by coverage, ten minutes a target (`fuzz/run all 60` takes one)
+	fuzz/run
 
 lint: ## what .ci/run checks before the tests
 	cargo fmt --all --check

@@ -111,12 +111,13 @@ fn gunzip<'a>(arena: &'a Bump, bytes: &[u8], limit: usize) -> Result<&'a [u8], R
     match read {
         Ok(_) => Ok(arena.alloc_slice_copy(&plain)),
         Err(error) => {
+            let unread = decoder.into_inner().into_inner().len();
             let reason =
-                bumpalo::format!(in arena, "gzip stream breaks after {} bytes: {}", plain.len(), error);
+                bumpalo::format!(in arena, "gzip stream breaks, {} bytes unpacked: {}", plain.len(), error);
             Err(Reject {
                 code: RejectCode::InvalidGzip,
                 reason: reason.into_bump_str(),
-                at_byte: plain.len() as u32,
+                at_byte: (bytes.len() - unread) as u32,
             })
         }
     }

@@ -299,8 +299,13 @@ impl Masker {
         let view = bytes::View::of(bytes);
         let mut edits = ArenaVec::new_in(arena);
         for range in bytes::named_values(view.bytes(), &self.names, &self.subtree_names) {
-            let secret = view.bytes().get(range.clone()).unwrap_or_default();
-            if !secret.starts_with(COMMITMENT.as_bytes()) {
+            let (before, rest) = view.bytes().split_at_checked(range.start).unwrap_or_default();
+            let secret = rest.get(..range.len()).unwrap_or_default();
+            // Its head ends in a colon, so that a name right before it makes its digits look like a value.
+            let is_digits = before.ends_with(COMMITMENT.as_bytes())
+                && secret.len() >= 64
+                && secret.iter().take(64).all(u8::is_ascii_hexdigit);
+            if !secret.starts_with(COMMITMENT.as_bytes()) && !is_digits {
                 edits.push(Edit {
                     range,
                     text: self.commit(arena, secret).as_bytes(),
@@ -470,6 +475,8 @@ mod tests {
             (r#"{"password":"hunter2","cut"#.to_owned(), 1),
             (r#"{"a":1 "password" : "hunter2"#.to_owned(), 1),
             (r#"{"x":"{\"password\":\"hunter2\"#.to_owned(), 1),
+            ("{\"apikey\0\0:hunter2\" ".to_owned(), 1),
+            ("{apikey\0\0hunter2=apikey\0\0:hunter2\" ".to_owned(), 1),
         ];
         for (text, secrets) in table {
             let (masked, found) = mask(&text);

@@ -3,6 +3,7 @@
 
 mod foreign;
 mod given;
+mod invariants;
 mod mutations;
 mod samples;
 mod secrets;

@@ -1,45 +1,13 @@
 //! `serde_json` is the oracle: same members, same strings, same refusals.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
+mod same;
+
 use bumpalo::Bump;
-use changegate_json::{FaultKind, Indexer, Kind, Limits, Value};
+use changegate_json::{FaultKind, Indexer, Kind, Limits};
 use proptest::prelude::*;
 
-fn rebuild(value: Value<'_>) -> serde_json::Value {
-    match value.kind() {
-        Kind::Missing | Kind::Null => serde_json::Value::Null,
-        Kind::Bool => serde_json::Value::Bool(value.bool().unwrap()),
-        Kind::Number => serde_json::from_str(value.raw()).unwrap(),
-        Kind::String => serde_json::Value::String(value.str().unwrap().to_owned()),
-        Kind::Array => value.items().map(rebuild).collect(),
-        Kind::Object => value
-            .members()
-            .map(|(name, value)| (name.to_owned(), rebuild(value)))
-            .collect(),
-    }
-}
-
-#[track_caller]
-fn same_as_oracle(bytes: &[u8]) {
-    let arena = Bump::new();
-    let ours = Indexer::default().index(&arena, bytes, &Limits::default());
-    match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(theirs) => assert_eq!(rebuild(ours.unwrap().root()), theirs),
-        // A number that no f64 holds is the one thing that we take and the oracle refuses.
-        // A number that no f64 holds: the oracle stops there, we read on.
-        Err(error) if error.to_string().contains("number out of range") => {}
-        Err(error) => match ours {
-            Ok(document) => panic!("{error}, and yet we read {:?}", document.root()),
-            Err(fault) => {
-                assert!(fault.at <= bytes.len());
-                // Where there are two faults we see the wrong encoding first; of a short `\u` the oracle wants four more bytes.
-                let cut =
-                    matches!(fault.kind, FaultKind::Truncated | FaultKind::Utf8) || bytes.contains(&b'\\');
-                assert!(cut || !error.is_eof(), "{error}: {fault:?}");
-            }
-        },
-    }
-}
+use same::same_as_oracle;
 
 #[test]
 fn refusals_and_corners() {
