@@ -1,7 +1,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{changegate, until};
 
@@ -92,7 +91,7 @@ impl Said {
 pub struct Up {
     child: Child,
     config: PathBuf,
-    log: Arc<Mutex<String>>,
+    told: String,
 }
 
 impl Up {
@@ -123,17 +122,16 @@ impl Up {
                 }
             }
         }
-        // Its log goes on, and a full pipe would stop it.
-        let log = Arc::new(Mutex::new(String::new()));
-        let writer = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut log = writer.lock().unwrap_or_else(PoisonError::into_inner);
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        Self { child, config, log }
+        Self {
+            child,
+            config,
+            told: seen,
+        }
+    }
+
+    /// What it told on standard output when everything ran.
+    pub fn told(&self) -> &str {
+        &self.told
     }
 
     /// A command beside it, with the same settings.
@@ -190,9 +188,8 @@ impl Up {
 impl Drop for Up {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             let errors = std::fs::read_to_string(self.config.with_file_name("up.err")).unwrap_or_default();
-            eprintln!("the log of `changegate up`:\n{log}{errors}");
+            eprintln!("the log of `changegate up`:\n{errors}");
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

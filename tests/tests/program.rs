@@ -1,6 +1,8 @@
 //! Commands as users run them.
 
-use changegate_tests::{changegate, said};
+use std::io::Write as _;
+
+use changegate_tests::{Folder, changegate, said};
 
 /// The numbers of the first row of the table below a title.
 fn row_below(text: &str, title: &str) -> Vec<f64> {
@@ -117,6 +119,12 @@ fn what_cannot_be_done_is_said_with_exit_status_two() {
             "/no/such/file.toml",
         ),
         (&["serve"], "kafka.bootstrap"),
+        (
+            &["score", "--source", "aws.cloudtrail", "--since", "1h", "-"],
+            "give --replay too",
+        ),
+        (&["score", "--since", "1h"], "give --replay too"),
+        (&["train", "--source", "aws.cloudtrail"], "no file given"),
     ] {
         let output = changegate()
             .args(arguments)
@@ -129,5 +137,89 @@ fn what_cannot_be_done_is_said_with_exit_status_two() {
             "{arguments:?}: {}",
             said(&output)
         );
+    }
+}
+
+#[test]
+fn every_command_that_knows_sources_lists_them() {
+    let list = |arguments: &[&str]| {
+        let output = changegate()
+            .args(arguments)
+            .args(["--source", "list"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = list(&["normalize"]);
+    assert!(
+        names.lines().count() >= 13 && names.contains("aws.cloudtrail\n"),
+        "{names}"
+    );
+    let others: [&[&str]; 6] = [
+        &["score"],
+        &["ingest"],
+        &["train"],
+        &["approvals", "list"],
+        &["dlq", "list"],
+        &["dlq", "replay", "--dry-run"],
+    ];
+    for arguments in others {
+        assert_eq!(list(arguments), names, "{arguments:?}");
+    }
+}
+
+#[test]
+fn several_files_are_told_apart_and_compressed_lines_are_lines() {
+    let folder = Folder::new("several");
+    let lines = "{\"eventName\":\"DeleteTrail\"}\n{broken\n";
+    let plain = folder.file("plain.jsonl", lines);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(lines.as_bytes()).unwrap();
+    let packed = folder.file("packed.jsonl.gz", packed.finish().unwrap());
+    let output = changegate()
+        .args(["normalize", "--source", "aws.cloudtrail"])
+        .args([&plain, &packed])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for (text, line) in [(&output.stdout, 1), (&output.stderr, 2)] {
+        let objects: Vec<serde_json::Value> = text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        let named: Vec<_> = objects
+            .iter()
+            .map(|object| (&object["file"], &object["line"]))
+            .collect();
+        let expected = [&plain, &packed].map(|file| (serde_json::json!(file), serde_json::json!(line)));
+        assert_eq!(named, expected.each_ref().map(|(file, line)| (file, line)));
+    }
+}
+
+#[test]
+fn config_check_refuses_what_the_stream_would_refuse() {
+    let check = |key: &str, value: &str| {
+        let mut command = changegate();
+        command
+            .args(["config", "check", "--output", "json"])
+            .env(key, value);
+        let output = command.output().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), answer)
+    };
+    for (variable, value, key) in [
+        ("CHANGEGATE__MODEL__PATH", "/no/such/model", "model"),
+        (
+            "CHANGEGATE__TELEMETRY__LOG_LEVEL",
+            "inf=o=",
+            "telemetry.log_level",
+        ),
+    ] {
+        let (status, answer) = check(variable, value);
+        assert_eq!(status, Some(1), "{answer}");
+        let faults = answer.as_array().unwrap();
+        assert!(faults.iter().any(|fault| fault["key"] == key), "{answer}");
     }
 }

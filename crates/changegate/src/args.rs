@@ -43,14 +43,18 @@ pub(crate) fn command() -> clap::Command {
     }
     help.push_str(
         "\nOptions:\n{options}\n\nEach command shows an example: changegate <COMMAND> --help\n\
-         Exit status: 0 done, 1 the answer is no (something was rejected, a check failed), 2 could not",
+         Exit status: 0 done; 1 the answer is no (something was rejected, a check\n\
+         failed); 2 could not",
     );
     command.help_template(help)
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Print one normalized change per line; what is skipped or rejected goes to standard error.
+    /// Read events and print one normalized change a line.
+    ///
+    /// What is skipped or rejected is said on standard error, one JSON object each. Of several files each object names its
+    /// own.
     ///
     /// Example: changegate normalize --source aws.cloudtrail events.jsonl
     Normalize(Normalize),
@@ -65,7 +69,10 @@ pub(crate) enum Command {
     ///
     /// Example: changegate train --simulated-days 30 --name default --version 0.2.0
     Train(Train),
-    /// Write the native events of a made-up organisation, and the truth about them, to a folder.
+    /// Write a made-up organisation's native events to a folder.
+    ///
+    /// One file for each source (and Kubernetes cluster: give its name to `ingest --cluster`), the truth about them in
+    /// truth.jsonl, and settings that know the environments in changegate.toml.
     ///
     /// Example: changegate simulate --days 7 --seed 3 --to ./events
     Simulate(Simulate),
@@ -82,7 +89,7 @@ pub(crate) enum Command {
     ///
     /// Example: changegate approvals list --since 24h
     Approvals(Approvals),
-    /// List, show or replay dead letters: records that could not be read, or not be written.
+    /// List, show or replay dead letters: what could not be read or written.
     ///
     /// Example: changegate dlq list --code not_json
     Dlq(Dlq),
@@ -130,6 +137,38 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// The source that is asked for, by whichever command knows sources.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match self {
+            Self::Normalize(asked) => Some(&asked.input.source),
+            Self::Score(asked) => Some(&asked.source),
+            Self::Ingest(asked) => Some(&asked.input.source),
+            Self::Train(asked) => asked.source.as_deref(),
+            Self::Approvals(asked) => match &asked.what {
+                ApprovalsCommand::List(asked) => asked.source.as_deref(),
+                ApprovalsCommand::Show { .. } => None,
+            },
+            Self::Dlq(asked) => match &asked.what {
+                DlqCommand::List { letters, .. } | DlqCommand::Replay { letters, .. } => {
+                    letters.source.as_deref()
+                }
+                DlqCommand::Show { .. } => None,
+            },
+            Self::Simulate(_)
+            | Self::Config(_)
+            | Self::Up
+            | Self::Serve
+            | Self::Migrate(_)
+            | Self::Topics(_)
+            | Self::Sql(_)
+            | Self::Demo
+            | Self::Doctor(_)
+            | Self::Completions { .. } => None,
+        }
+    }
+}
+
 /// How an answer is printed.
 #[derive(Debug, Args)]
 pub(crate) struct Printed {
@@ -150,7 +189,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Input {
-    /// Source of the events, such as aws.cloudtrail; `changegate normalize --source list` prints them all.
+    /// Source of the events, such as aws.cloudtrail; `list` prints them all.
     #[arg(long)]
     pub(crate) source: String,
     /// Cluster of the events, for sources that do not name it (Kubernetes).
@@ -172,10 +211,10 @@ pub(crate) struct Normalize {
 
 #[derive(Debug, Args)]
 pub(crate) struct Score {
-    /// Source of the events, such as aws.cloudtrail; `changegate normalize --source list` prints them all.
+    /// Source of the events, such as aws.cloudtrail; `list` prints them all.
     #[arg(
         long,
-        required_unless_present = "replay",
+        required_unless_present_any = ["replay", "since", "until"],
         default_value = "",
         hide_default_value = true
     )]
@@ -184,11 +223,7 @@ pub(crate) struct Score {
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) cluster: String,
     /// Files with one record a line, or one whole envelope (gzip too); `-` is standard input.
-    #[arg(
-        value_name = "FILE",
-        required_unless_present = "replay",
-        conflicts_with = "replay"
-    )]
+    #[arg(value_name = "FILE", conflicts_with = "replay")]
     pub(crate) files: Vec<PathBuf>,
     /// Folder of the model; by default that of the settings, else the one that comes with the program.
     #[arg(long, value_name = "FOLDER")]
@@ -197,10 +232,10 @@ pub(crate) struct Score {
     #[arg(long, conflicts_with = "source")]
     pub(crate) replay: bool,
     /// With --replay: changes decided since then, such as 24h, 7d, 2026-11-01, 2026-11-01T08:00Z.
-    #[arg(long, value_name = "WHEN", requires = "replay", value_parser = crate::when::parse)]
+    #[arg(long, value_name = "WHEN", value_parser = crate::when::parse)]
     pub(crate) since: Option<When>,
     /// With --replay: changes decided before then.
-    #[arg(long, value_name = "WHEN", requires = "replay", value_parser = crate::when::parse)]
+    #[arg(long, value_name = "WHEN", value_parser = crate::when::parse)]
     pub(crate) until: Option<When>,
     /// How changes are printed: jsonl where nothing is said, and a table with --replay.
     #[arg(long, value_enum)]
@@ -230,7 +265,7 @@ pub(crate) enum ApprovalsCommand {
     ///
     /// Example: changegate approvals list --state all --since 7d --limit 20
     List(ApprovalsList),
-    /// One request: the change, its score and reasons, the decision and all hashes.
+    /// One request: the change, its score and reasons, the decision, hashes.
     ///
     /// Example: changegate approvals show 5f0c1e0f6a3b4c5d8e9f0a1b2c3d4e5f
     Show {
@@ -249,9 +284,11 @@ pub(crate) enum RequestState {
     Pending,
     /// Sent, and lapsed without an answer.
     Expired,
-    /// Not sent: the stratum was still learning.
+    /// Sent as one of a group, because the hour's budget was used up; pending or lapsed.
+    Grouped,
+    /// Never sent: the stratum was still learning.
     Learning,
-    /// Not sent: the event was older than approval_max_age.
+    /// Never sent: the event was older than approval_max_age.
     Backfill,
     /// Every one.
     All,
@@ -262,7 +299,7 @@ pub(crate) struct ApprovalsList {
     /// Which requests.
     #[arg(long, value_enum, default_value_t = RequestState::Pending)]
     pub(crate) state: RequestState,
-    /// Only changes of this source.
+    /// Only changes of this source; `list` prints them all.
     #[arg(long)]
     pub(crate) source: Option<String>,
     /// Decided since then, such as 24h, 7d, 2026-11-01, 2026-11-01T08:00Z.
@@ -295,7 +332,9 @@ pub(crate) enum DlqCommand {
         #[command(flatten)]
         printed: Printed,
     },
-    /// One dead letter: the bytes as kept (secrets masked), why it was refused, and where.
+    /// One dead letter: its bytes, why it was refused, and where.
+    ///
+    /// The bytes are those that are kept: secrets are masked in them.
     ///
     /// Example: changegate dlq show changegate.raw.aws.cloudtrail.v1/0/17
     Show {
@@ -312,7 +351,8 @@ pub(crate) enum DlqCommand {
     /// Sends the original bytes while the raw topic holds them, else the masked copy, and says which. The rows keep the
     /// original position. Each replay is noted in `operations`.
     ///
-    /// Example: changegate dlq replay --code unknown_envelope --reason "reads the new envelope since 0.2" --dry-run
+    /// Example: changegate dlq replay --code unknown_envelope --dry-run
+    /// {n}Example: changegate dlq replay --code unknown_envelope --reason "read since 0.2"
     Replay {
         /// Positions, as `dlq list` prints them: topic/partition/offset.
         #[arg(value_name = "POSITION")]
@@ -336,7 +376,7 @@ pub(crate) enum DlqCommand {
 /// Which dead letters.
 #[derive(Debug, Args)]
 pub(crate) struct Letters {
-    /// Only of this source.
+    /// Only of this source; `list` prints them all.
     #[arg(long)]
     pub(crate) source: Option<String>,
     /// Only of records of this topic.
@@ -397,8 +437,8 @@ pub(crate) struct Sql {
 
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// Source of the files.
-    #[arg(long, requires = "files", conflicts_with = "simulated_days")]
+    /// Source of the files; `list` prints them all.
+    #[arg(long, conflicts_with = "simulated_days")]
     pub(crate) source: Option<String>,
     /// Train on so many days of a made-up organisation instead.
     #[arg(long, value_name = "DAYS")]
@@ -406,8 +446,8 @@ pub(crate) struct Train {
     /// Seed of the made-up organisation, the forest and the peer groups.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Last day of the made-up period, exclusive (RFC 3339 date).
-    #[arg(long, default_value = "2026-11-01")]
+    /// The made-up period ends before this day.
+    #[arg(long, value_name = "DATE", default_value = "2026-11-01")]
     pub(crate) until: String,
     /// Name of the model.
     #[arg(long, default_value = "default")]
@@ -416,7 +456,7 @@ pub(crate) struct Train {
     #[arg(long, default_value = "0.1.0")]
     pub(crate) version: String,
     /// Folder that holds models.
-    #[arg(long, default_value = "models")]
+    #[arg(long, value_name = "FOLDER", default_value = "models")]
     pub(crate) to: PathBuf,
     /// Files of events.
     #[arg(value_name = "FILE")]
@@ -433,11 +473,11 @@ pub(crate) struct Simulate {
     /// Same seed, same bytes.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Last day, exclusive (RFC 3339 date).
-    #[arg(long, default_value = "2026-11-01")]
+    /// The days end before this one: "$(date +%F)" for those just over.
+    #[arg(long, value_name = "DATE", default_value = "2026-11-01")]
     pub(crate) until: String,
     /// Folder to write to.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) to: PathBuf,
     #[command(flatten)]
     pub(crate) printed: Printed,
@@ -451,7 +491,10 @@ pub(crate) struct Config {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Exit status 0 when the settings hold, 1 with every fault when they do not.
+    /// Whether the settings hold, and what they name can be had.
+    ///
+    /// Reads them as `up` and `serve` do, loads the model, and tries the filter of the log. Exit status 0, or 1 with every
+    /// fault.
     ///
     /// Example: changegate --config changegate.toml config check
     Check {
@@ -497,8 +540,11 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command_once_and_each_shows_an_example() {
-        let command = command();
+        let mut command = command();
         command.clone().debug_assert();
+        let help = command.render_help().to_string();
+        let long = help.lines().find(|line| line.chars().count() > 80);
+        assert_eq!(long, None, "too long for a narrow screen");
         let grouped: Vec<&str> = GROUPS
             .iter()
             .flat_map(|(_, names)| names.iter().copied())

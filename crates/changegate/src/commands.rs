@@ -1,5 +1,9 @@
 //! One module per command.
 
+use changegate_normalize::source_names;
+
+use crate::output;
+
 pub(crate) mod admin;
 pub(crate) mod approvals;
 pub(crate) mod config;
@@ -19,7 +23,16 @@ pub(crate) type Answer = anyhow::Result<bool>;
 
 /// Prints completions.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Answer {
-    let mut command = crate::args::command();
-    clap_complete::generate(shell, &mut command, "changegate", &mut std::io::stdout().lock());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::args::command(), "changegate", &mut script);
+    output::text(&String::from_utf8(script)?)?;
+    Ok(true)
+}
+
+/// Prints the names of all sources, one a line.
+pub(crate) fn sources() -> Answer {
+    for name in source_names() {
+        output::text(&format!("{name}\n"))?;
+    }
     Ok(true)
 }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use bumpalo::Bump;
 use changegate_json::{Indexer, Limits};
-use changegate_normalize::{Child, JsonLine, Normalizer, source_names};
+use changegate_normalize::{Child, JsonLine, Normalizer};
 use changegate_types::{Mark, Position, RawRecord, TimeMicros};
 
 use crate::output;
 
-/// Reads a file, or standard input for `-`.
+/// A compressed file may grow to this; what grows further is sent as it is.
+const UNPACKED_MAX: u64 = 1 << 30;
+
+/// Reads a file, or standard input for `-`, and unpacks what is compressed line by line.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
@@ -19,9 +22,26 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
             .lock()
             .read_to_end(&mut bytes)
             .context("reading standard input")?;
-        return Ok(bytes);
+        return Ok(unpacked(bytes));
     }
-    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(unpacked(bytes))
+}
+
+/// A compressed file with one record a line is unpacked; one that holds a single envelope goes as it was delivered.
+fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return bytes;
+    }
+    let mut plain = Vec::new();
+    let read = flate2::read::MultiGzDecoder::new(bytes.as_slice())
+        .take(UNPACKED_MAX)
+        .read_to_end(&mut plain);
+    // What does not unpack is for the stream to refuse, with its bytes.
+    if read.is_err() || plain.len() as u64 == UNPACKED_MAX || records(&plain).len() < 2 {
+        return bytes;
+    }
+    plain
 }
 
 /// The records of a file with the number of their first line. A file that is one JSON value, or compressed, is one
@@ -56,19 +76,13 @@ fn is_object(line: &[u8]) -> bool {
             .is_ok()
 }
 
-/// Prints the names of all sources, one a line, where `list` is asked for instead of a source.
-///
 /// # Errors
 /// Where there is nothing to read.
-pub(crate) fn asks_for_list(source: &str, files: &[PathBuf]) -> anyhow::Result<bool> {
-    if source == "list" {
-        source_names().for_each(|name| println!("{name}"));
-        return Ok(true);
-    }
+pub(crate) fn some(files: &[PathBuf]) -> anyhow::Result<()> {
     if files.is_empty() {
         bail!("no file given: name one or more, or `-` for standard input");
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Record time of what comes from files: the events' own time, moving forward at most an hour a record, so that one
@@ -89,10 +103,26 @@ impl FileClock {
     }
 }
 
+/// What names a file in messages and objects: nothing, where it is the only one.
+pub(crate) fn told_name(file: &Path, of: &[PathBuf]) -> String {
+    match of {
+        [_] => String::new(),
+        _ => file.display().to_string(),
+    }
+}
+
+/// An object about a child of a line of a file.
+pub(crate) fn place(file: &str, line: i64) -> JsonLine {
+    let mut object = JsonLine::new();
+    object.text("file", file).number("line", line);
+    object
+}
+
 /// Normalizes a file record by record. `each` gets the line, the child's index, the child and the record's time; what is
 /// skipped or rejected goes to `faults` as one JSON object a line. Says whether nothing was rejected.
 pub(crate) fn each_child(
     normalizer: &Normalizer,
+    file: &str,
     bytes: &[u8],
     clock: &mut FileClock,
     faults: &mut impl Write,
@@ -135,8 +165,7 @@ pub(crate) fn each_child(
         }
         let normalized = normalizer.record(&arena, &record);
         for (index, child) in normalized.children.iter().enumerate() {
-            let mut fault = JsonLine::new();
-            fault.number("line", line);
+            let mut fault = place(file, line);
             match child {
                 Child::Change(event) | Child::Learn(event) => {
                     if !event.marks.has(Mark::MissingTime) {
@@ -190,5 +219,22 @@ mod tests {
         assert_eq!(clock.now(), TimeMicros(5 * HOUR_MICROS));
         clock.advance(TimeMicros(900 * HOUR_MICROS));
         assert_eq!(clock.now(), TimeMicros(6 * HOUR_MICROS));
+    }
+
+    #[test]
+    fn compressed_lines_are_records_and_a_compressed_envelope_is_one() {
+        let packed = |text: &str| {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            out.write_all(text.as_bytes()).unwrap();
+            out.finish().unwrap()
+        };
+        assert_eq!(
+            unpacked(packed("{\"a\":1}\n{\"a\":2}\n")),
+            b"{\"a\":1}\n{\"a\":2}\n"
+        );
+        let envelope = packed("{\"Records\":[\n{}]}");
+        assert_eq!(unpacked(envelope.clone()), envelope);
+        let cut = &envelope[..12];
+        assert_eq!(unpacked(cut.to_vec()), cut);
     }
 }

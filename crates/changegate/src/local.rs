@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use changegate_clickhouse::grants;
 use changegate_config::{ClickHouseUser, Secret, Settings};
 use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions, User};
+use changegate_types::Digest;
 
 /// A broker counts a record's age from the record's own time, and what people try out here is often years old: with the
 /// retention of production it would be deleted before it is read, thirty seconds after the broker's start.
@@ -55,7 +56,7 @@ impl Local {
         }
         settings.ensure_local_mask_key(&random)?;
         let database = settings.clickhouse.database.clone();
-        let password = hex(&random[..16]);
+        let password = Digest(self::random()?).to_string();
         let user = |name: &str, grants: Vec<String>, settings: &[(&str, &str)]| User {
             name: name.to_owned(),
             password: password.clone(),
@@ -124,10 +125,12 @@ impl Local {
             settings.kafka.bootstrap = kafka.bootstrap();
             settings.kafka.retention = settings.kafka.retention.max(RETENTION);
         }
-        let own = clickhouse.is_some() || kafka.is_some();
-        let running = own.then(|| settings.engines.data_dir.join(RUNNING_FILE));
-        if let Some(running) = &running {
-            write_running(settings, running).with_context(|| format!("writing {}", running.display()))?;
+        let text = running(settings, kafka.is_some(), clickhouse.is_some());
+        let running = text
+            .is_some()
+            .then(|| settings.engines.data_dir.join(RUNNING_FILE));
+        if let Some((text, running)) = text.zip(running.as_ref()) {
+            write_running(&text, running).with_context(|| format!("writing {}", running.display()))?;
         }
         Ok(Self {
             clickhouse,
@@ -163,10 +166,24 @@ pub(crate) fn join(settings: &mut Settings) -> anyhow::Result<()> {
     };
     let running = Settings::parse(&text, Some(&path), [], &[])?;
     let host = running.clickhouse.url.strip_prefix("http://").unwrap_or_default();
-    if TcpStream::connect(host).is_err() || TcpStream::connect(&running.kafka.bootstrap).is_err() {
+    let gone = |address: &str| !address.is_empty() && TcpStream::connect(address).is_err();
+    if gone(host) || gone(&running.kafka.bootstrap) {
         bail!(
             "{nothing_runs}; {} is left of one that was killed",
             path.display()
+        );
+    }
+    let lacks_kafka = settings.kafka.bootstrap.is_empty() && running.kafka.bootstrap.is_empty();
+    if lacks_kafka || settings.clickhouse.url.is_empty() && running.clickhouse.url.is_empty() {
+        bail!(
+            "{} is not configured, and the `changegate up` with its data in {} did not start that engine itself: give the \
+             same --config as to it",
+            if lacks_kafka {
+                "kafka.bootstrap"
+            } else {
+                "clickhouse.url"
+            },
+            settings.engines.data_dir.display()
         );
     }
     if settings.kafka.bootstrap.is_empty() {
@@ -196,28 +213,27 @@ fn runs_in(data: &Path) -> Option<u32> {
     (name(number)? == name("self")?).then_some(process)
 }
 
-/// Readable by the owner alone: it holds passwords.
-fn write_running(settings: &Settings, path: &Path) -> std::io::Result<()> {
+/// What other commands need to find the engines that were started here; `None` where none was. Of an engine that is
+/// configured it says nothing: its address and its passwords stay where they are.
+fn running(settings: &Settings, own_kafka: bool, own_clickhouse: bool) -> Option<String> {
+    let mut text = format!(
+        "{MADE_BY}{} and gone when it ends. Other commands on this machine find its engines here.\n",
+        std::process::id()
+    );
+    if own_kafka {
+        text.push_str(&format!("[kafka]\nbootstrap = {:?}\n", settings.kafka.bootstrap));
+    }
+    if !own_clickhouse {
+        return own_kafka.then_some(text);
+    }
     let clickhouse = &settings.clickhouse;
     let password = |user: &ClickHouseUser| {
         let password = user.password.as_ref().map_or("", |password| password.reveal());
         format!("{password:?}")
     };
-    // An older one may have other rights.
-    let _ = std::fs::remove_file(path);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    write!(
-        file,
-        "{MADE_BY}{} and gone when it ends. Other commands on this machine find its engines here.\n\
-         [kafka]\nbootstrap = {:?}\n\n[clickhouse]\nurl = {:?}\ndatabase = {:?}\n\
-         user = {:?}\npassword = {}\nreader_user = {:?}\nreader_password = {}\n\
-         admin_user = {:?}\nadmin_password = {}\n",
-        std::process::id(),
-        settings.kafka.bootstrap,
+    text.push_str(&format!(
+        "[clickhouse]\nurl = {:?}\ndatabase = {:?}\nuser = {:?}\npassword = {}\nreader_user = {:?}\n\
+         reader_password = {}\nadmin_user = {:?}\nadmin_password = {}\n",
         clickhouse.url,
         clickhouse.database,
         clickhouse.writer.name,
@@ -226,7 +242,20 @@ fn write_running(settings: &Settings, path: &Path) -> std::io::Result<()> {
         password(&clickhouse.reader),
         clickhouse.admin.name,
         password(&clickhouse.admin),
-    )
+    ));
+    Some(text)
+}
+
+/// Readable by the owner alone: it holds passwords.
+fn write_running(text: &str, path: &Path) -> std::io::Result<()> {
+    // An older one may have other rights.
+    let _ = std::fs::remove_file(path);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 fn random() -> anyhow::Result<[u8; 32]> {
@@ -237,13 +266,31 @@ fn random() -> anyhow::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_password_of_a_configured_engine_is_written_nowhere() {
+        let text =
+            "[kafka]\nbootstrap = 'kafka:9092'\n[clickhouse]\nurl = 'http://ch:8123'\npassword = 'theirs'\n";
+        let settings = Settings::parse(text, None, [], &[]).unwrap();
+        let beside_kafka = running(&settings, true, false).unwrap();
+        assert!(
+            beside_kafka.contains("kafka:9092") && !beside_kafka.contains("clickhouse"),
+            "{beside_kafka}"
+        );
+        let beside_clickhouse = running(&settings, false, true).unwrap();
+        assert!(
+            beside_clickhouse.contains("theirs") && !beside_clickhouse.contains("kafka"),
+            "{beside_clickhouse}"
+        );
+        // What another command reads must be settings.
+        for text in [beside_kafka, beside_clickhouse] {
+            Settings::parse(&text, None, [], &[]).unwrap();
+        }
+        assert_eq!(running(&settings, false, false), None);
+    }
 
     #[test]
     fn only_a_process_of_this_program_keeps_another_from_the_folder() {

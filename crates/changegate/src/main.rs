@@ -2,6 +2,9 @@
 //!
 //! Exit status: 0 done, 1 the answer is no, 2 could not.
 
+#[macro_use]
+mod output;
+
 mod args;
 mod commands;
 mod crew;
@@ -11,7 +14,6 @@ mod input;
 mod local;
 mod memory;
 mod operations;
-mod output;
 mod setup;
 mod stream;
 mod watch;
@@ -34,7 +36,10 @@ fn main() -> ExitCode {
     let given = Arguments::from_arg_matches(&args::command().get_matches());
     let Arguments { config, command } = given.unwrap_or_else(|error| error.exit());
     let config = config.as_deref();
-    let done = match command {
+    if command.source() == Some("list") {
+        return answered(commands::sources());
+    }
+    answered(match command {
         Command::Normalize(asked) => commands::normalize::run(config, &asked),
         Command::Score(asked) => commands::score::run(config, &asked),
         Command::Train(asked) => commands::train::run(config, &asked),
@@ -49,9 +54,12 @@ fn main() -> ExitCode {
         Command::Topics(asked) => commands::admin::topics(config, &asked),
         Command::Sql(asked) => commands::admin::sql(config, &asked),
         Command::Demo => commands::demo::run(),
-        Command::Doctor(asked) => commands::doctor::run(&asked),
+        Command::Doctor(asked) => commands::doctor::run(config, &asked),
         Command::Completions { shell } => commands::completions(shell),
-    };
+    })
+}
+
+fn answered(done: commands::Answer) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),

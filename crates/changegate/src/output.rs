@@ -106,6 +106,18 @@ fn row(table: &mut Table, name: &str, text: &str) {
     }
 }
 
+/// Text of our own on standard output. Unlike `print!`, a reader that went away is an error here, not a panic.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+/// A line of our own on standard output.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::output::text(&(format!($($text)*) + "\n"))?
+    };
+}
+
 /// A note beside the output: what is no answer, for eyes only.
 pub(crate) fn note(format: Format, text: &str) {
     if format == Format::Table {
@@ -122,7 +134,8 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// Objects one after another, in the format asked for.
 ///
 /// `columns` are those of the table: a member's name, or `title=a b|c` for the members a and b in one line and c in the
-/// next. The first is never cut into lines, so that people can copy what names the row.
+/// next. The first is never cut into lines, so that people can copy what names the row, and neither is one with a `!`
+/// before its title.
 pub(crate) struct Printer<W: Write> {
     out: W,
     format: Format,
@@ -142,13 +155,17 @@ impl<W: Write> Printer<W> {
     pub(crate) fn new(out: W, format: Format, columns: &'static [&'static str]) -> Self {
         let table = (format == Format::Table).then(|| {
             let mut table = table();
-            table.set_header(
-                columns
-                    .iter()
-                    .map(|column| column.split('=').next().unwrap_or(column)),
-            );
-            if let Some(first) = table.column_mut(0) {
-                first.set_constraint(ColumnConstraint::ContentWidth);
+            table.set_header(columns.iter().map(|column| {
+                let title = column.split('=').next().unwrap_or(column);
+                title.trim_start_matches('!')
+            }));
+            for (number, column) in columns.iter().enumerate() {
+                if let Some(whole) = table
+                    .column_mut(number)
+                    .filter(|_| number == 0 || column.starts_with('!'))
+                {
+                    whole.set_constraint(ColumnConstraint::ContentWidth);
+                }
             }
             table
         });
@@ -207,6 +224,7 @@ impl<W: Write> Printer<W> {
 /// What a column shows of an object.
 fn lines(object: &Value, column: &str) -> String {
     let spec = column.split_once('=').map_or(column, |(_, spec)| spec);
+    let spec = spec.trim_start_matches('!');
     let lines = spec.split('|').map(|line| {
         let texts = line.split(' ').map(|name| cell(object.get(name)));
         texts
@@ -223,7 +241,7 @@ fn lines(object: &Value, column: &str) -> String {
 fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => to_the_second(text),
         // Of long lists the first says most; the rest is in the other formats.
         Some(Value::Array(items)) => match items.as_slice() {
             [] => String::new(),
@@ -242,6 +260,15 @@ fn cell(value: Option<&Value>) -> String {
         Some(other) => other.to_string(),
     };
     plain(&text)
+}
+
+/// Without the fraction, where the text is a moment as we write it.
+fn to_the_second(text: &str) -> String {
+    let moment = text.len() > 20 && text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T');
+    match text.split_once('.') {
+        Some((whole, _)) if moment && whole.len() == 19 => format!("{whole}Z"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Foreign text must not steer the terminal.
@@ -340,6 +367,14 @@ mod tests {
         assert_eq!(lines(&object, "id"), "a1");
         assert_eq!(lines(&object, "what=id n|none|risk"), "a1 3\n60.86");
         assert_eq!(lines(&object, "tags"), "x (and 1 more)");
+        assert_eq!(lines(&object, "!what=id"), "a1");
+        assert_eq!(lines(&object, "!id"), "a1");
+        let moments =
+            serde_json::json!({"a": "2026-11-01T08:00:00.123Z", "b": "2026-11-01T08:00:00Z", "c": "v1.2"});
+        assert_eq!(
+            lines(&moments, "a b c"),
+            "2026-11-01T08:00:00Z 2026-11-01T08:00:00Z v1.2"
+        );
     }
 
     #[test]

@@ -3,22 +3,39 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use changegate_config::{Reads, Settings, nearest};
 use changegate_normalize::{
     EnvironmentRule, Environments, Normalizer, RecordLimits, TenantSettings, TopicSettings, source_names,
 };
 use changegate_risk::{Limits, Model};
+use changegate_telemetry::{TraceSettings, check_filter};
+use tokio::runtime::Runtime;
 
 use crate::local;
 
 /// Key of commitments in what offline commands print, where the settings give none. Nothing that they print is kept.
 const OFFLINE_MASK_KEY: &[u8] = b"changegate offline";
 
+/// The runtime of a command.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
 /// Loads the settings.
 pub(crate) fn settings(file: Option<&Path>) -> anyhow::Result<Settings> {
     let sources: Vec<&str> = source_names().collect();
     Ok(Settings::load(file, std::env::vars(), &sources)?)
+}
+
+/// Where settings come from, in words.
+pub(crate) fn origin(settings: &Settings) -> String {
+    let file = settings.file.as_ref();
+    file.map_or("defaults".to_owned(), |file| file.display().to_string())
 }
 
 /// Loads the settings of a command that needs engines: those configured, else those of a running `changegate up`.
@@ -30,9 +47,6 @@ pub(crate) fn connected(file: Option<&Path>) -> anyhow::Result<Settings> {
 
 /// A name of a source that this version reads; for any other, the one that was probably meant.
 pub(crate) fn source(name: &str) -> anyhow::Result<&'static str> {
-    if name == "list" {
-        bail!("the sources are: {}", list(source_names()));
-    }
     if let Some(known) = source_names().find(|known| *known == name) {
         return Ok(known);
     }
@@ -41,11 +55,18 @@ pub(crate) fn source(name: &str) -> anyhow::Result<&'static str> {
         source_names()
             .find(|known| !name.is_empty() && known.split('.').any(|word| word.eq_ignore_ascii_case(name)))
     });
+    Err(unknown("source", name, near, source_names()))
+}
+
+/// An error for a name that is none of those known, with the one that was probably meant.
+pub(crate) fn unknown<'n>(
+    what: &str,
+    name: &str,
+    near: Option<&str>,
+    known: impl Iterator<Item = &'n str>,
+) -> anyhow::Error {
     let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-    bail!(
-        "unknown source {name:?}{meant}: known are {}",
-        list(source_names())
-    );
+    anyhow!("unknown {what} {name:?}{meant}: known are {}", list(known))
 }
 
 /// Names with commas between.
@@ -101,6 +122,29 @@ pub(crate) fn file_normalizer(
         },
     };
     Ok(Normalizer::new(topic, tenant(settings, &settings.tenant.uid)?)?)
+}
+
+/// What `up` and `serve` would refuse of settings that hold by themselves: the key, and why.
+pub(crate) fn faults(settings: &Settings) -> Vec<(&'static str, anyhow::Error)> {
+    let mut faults = Vec::new();
+    let tenants = settings.topics.iter().map(|topic| topic.tenant.as_str());
+    for tenant in tenants.collect::<std::collections::BTreeSet<_>>() {
+        if let Err(error) = self::tenant(settings, tenant) {
+            faults.push(("tenant", error));
+        }
+    }
+    if let Err(error) = model(settings, None) {
+        faults.push(("model", error));
+    }
+    if let Err(error) = check_filter(&settings.telemetry.log_level, std::env::vars()) {
+        faults.push(("telemetry.log_level", error.into()));
+    }
+    if let Err(error) = TraceSettings::from_env(std::env::vars(), &settings.telemetry.service_name)
+        && settings.telemetry.traces
+    {
+        faults.push(("telemetry.traces", error.into()));
+    }
+    faults
 }
 
 /// The model that is asked for: on the command line, in the settings, or the one that comes with the program.

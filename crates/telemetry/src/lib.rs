@@ -21,7 +21,7 @@ mod traces;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use health::{Component, Health, Report, State};
 pub use http::{HttpError, router, serve};
-pub use logs::{LogError, LogFormat, LogSettings, LogTarget, TelemetryGuard, init};
+pub use logs::{LogError, LogFormat, LogSettings, TelemetryGuard, check_filter, init};
 pub use metric::{Kind, Metric};
 pub use metrics::{Counter, Gauge, Histogram, Metrics, spawn_upkeep};
 pub use tasks::{Shutdown, Stopped, Tasks, shutdown_on_signals, spawn, spawn_thread};

@@ -21,23 +21,11 @@ pub enum LogFormat {
     Text,
 }
 
-/// Where lines go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogTarget {
-    /// For commands whose answer is on standard output.
-    #[default]
-    Stderr,
-    /// For services, whose platform collects it.
-    Stdout,
-}
-
 /// What [`init`] sets up.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
     /// How lines look.
     pub format: LogFormat,
-    /// Where they go.
-    pub target: LogTarget,
     /// Filter such as `info,changegate_kafka=debug`, where no variable says otherwise.
     pub level: String,
     /// Traces, if any.
@@ -48,7 +36,6 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             format: LogFormat::Auto,
-            target: LogTarget::Stderr,
             level: "info".to_owned(),
             traces: None,
         }
@@ -130,27 +117,30 @@ pub fn init(
                 metadata.target().starts_with("changegate")
             }))
     });
-    let (terminal, target) = match settings.target {
-        LogTarget::Stderr => (io::stderr().is_terminal(), settings.target),
-        LogTarget::Stdout => (io::stdout().is_terminal(), settings.target),
-    };
-    let writer = move || -> Box<dyn Write> {
-        match target {
-            LogTarget::Stderr => Box::new(io::stderr()),
-            LogTarget::Stdout => Box::new(io::stdout()),
-        }
-    };
+    let terminal = io::stderr().is_terminal();
     let text = match settings.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
         LogFormat::Text => true,
     };
     tracing_subscriber::registry()
-        .with(line_layer(text, terminal, writer).with_filter(filter))
+        .with(line_layer(text, terminal, io::stderr).with_filter(filter))
         .with(tracer_layer)
         .try_init()
         .map_err(|_| LogError::Twice)?;
     Ok(TelemetryGuard { traces })
+}
+
+/// Whether [`init`] would take the filter that is in force.
+///
+/// # Errors
+/// A filter that is none.
+pub fn check_filter(level: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<(), LogError> {
+    let settings = LogSettings {
+        level: level.to_owned(),
+        ..LogSettings::default()
+    };
+    filter(&settings, &env.into_iter().collect::<Vec<_>>()).map(drop)
 }
 
 fn filter(settings: &LogSettings, env: &[(String, String)]) -> Result<EnvFilter, LogError> {

@@ -10,7 +10,6 @@ use changegate_kafka::Admin;
 use changegate_normalize::JsonLine;
 
 use super::Answer;
-use super::serve::runtime;
 use crate::args::{Migrate, Sql, SqlFormat, Topics};
 use crate::output::{self, Plain, Printer, plain};
 use crate::{setup, stream};
@@ -24,9 +23,9 @@ pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
         let settings = setup::settings(config)?;
         let database = &settings.clickhouse.database;
         if asked.grants {
-            print!("{}", grants::script(database));
+            output::text(&grants::script(database))?;
         } else {
-            print!("{}", migrate::dry_run(database, &form(&settings)));
+            output::text(&migrate::dry_run(database, &form(&settings)))?;
         }
         return Ok(true);
     }
@@ -35,7 +34,7 @@ pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
     let form = form(&settings);
     let who = crate::operations::who();
     let ran = migrate::run(&client, &form, stream::now(), &who);
-    let report = runtime()?.block_on(ran)?;
+    let report = setup::runtime()?.block_on(ran)?;
     let mut printer = Printer::stdout(asked.printed.output, &["migration", "name", "state"]);
     for migration in migrate::MIGRATIONS {
         let now = report.applied.contains(&migration.name);
@@ -70,7 +69,7 @@ pub(crate) fn topics(config: Option<&Path>, asked: &Topics) -> Answer {
     let created = if asked.dry_run {
         Vec::new()
     } else {
-        runtime()?.block_on(admin.create(&plans))?
+        setup::runtime()?.block_on(admin.create(&plans))?
     };
     let columns = &["topic", "state", "partitions", "records"];
     let mut printer = Printer::stdout(asked.printed.output, columns);
@@ -134,11 +133,11 @@ pub(crate) fn sql(config: Option<&Path>, asked: &Sql) -> Answer {
     let table = asked.format.is_none() && asked.output == SqlFormat::Table;
     let answered = if table || stdout.is_terminal() {
         let mut out = Plain::new(stdout);
-        let answered = runtime()?.block_on(reader.copy_with(question, format, &settings, &mut out));
+        let answered = setup::runtime()?.block_on(reader.copy_with(question, format, &settings, &mut out));
         out.flush()?;
         answered
     } else {
-        runtime()?.block_on(reader.copy_with(question, format, &settings, &mut std::io::stdout()))
+        setup::runtime()?.block_on(reader.copy_with(question, format, &settings, &mut std::io::stdout()))
     };
     answered.map_err(unanswered)?;
     Ok(true)

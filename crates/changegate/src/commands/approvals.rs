@@ -9,14 +9,13 @@ use changegate_normalize::JsonLine;
 use changegate_types::{ChangeUid, Keyed128, TimeMicros};
 
 use super::Answer;
-use super::serve::runtime;
 use crate::args::{Approvals, ApprovalsCommand, ApprovalsList, Printed, RequestState};
 use crate::output::{self, Printer};
 use crate::{setup, stream};
 
 const COLUMNS: &[&str] = &[
-    "request=request_id|state kind",
-    "risk=risk|risk_level",
+    "request=request_id|state kind|not_sent expires_time",
+    "!risk=risk|risk_level",
     "change=actor_name|api_operation resource_names|environment",
     "why=reasons",
 ];
@@ -34,6 +33,7 @@ fn list(reader: &LedgerClient, asked: &ApprovalsList) -> Answer {
     let now = stream::now();
     let asks = match asked.state {
         RequestState::Pending | RequestState::Expired => vec![Ask::Asked, Ask::Grouped],
+        RequestState::Grouped => vec![Ask::Grouped],
         RequestState::Learning => vec![Ask::Learning],
         RequestState::Backfill => vec![Ask::Backfill],
         RequestState::All => Vec::new(),
@@ -57,7 +57,7 @@ fn list(reader: &LedgerClient, asked: &ApprovalsList) -> Answer {
         limit: asked.limit.saturating_add(1),
         change_uid: None,
     };
-    let rows = runtime()?.block_on(reader.asked(&filter))?;
+    let rows = setup::runtime()?.block_on(reader.asked(&filter))?;
     let more = rows.len() > asked.limit as usize;
     let mut printer = Printer::stdout(asked.printed.output, COLUMNS);
     let wanted = rows.iter().take(asked.limit as usize).filter(|row| {
@@ -65,7 +65,9 @@ fn list(reader: &LedgerClient, asked: &ApprovalsList) -> Answer {
         match asked.state {
             RequestState::Pending => state == "pending" || state == "grouped",
             RequestState::Expired => state == "expired",
-            RequestState::Learning | RequestState::Backfill | RequestState::All => true,
+            RequestState::Grouped | RequestState::Learning | RequestState::Backfill | RequestState::All => {
+                true
+            }
         }
     });
     for row in wanted {
@@ -99,6 +101,17 @@ fn state(row: &StoredChange, now: TimeMicros) -> &'static str {
     }
 }
 
+/// Why nobody was asked, where a request never went out; such a one neither waits for an answer nor lapses.
+fn not_sent(ask: Ask) -> Option<&'static str> {
+    match ask {
+        Ask::Asked | Ask::Grouped => None,
+        Ask::Learning => Some("not sent: stratum was learning"),
+        Ask::Backfill => Some("not sent: event was too old"),
+        Ask::Repeat => Some("not sent: repeat or copy"),
+        Ask::None => Some("not sent: nothing to ask"),
+    }
+}
+
 fn summary(row: &StoredChange, now: TimeMicros) -> String {
     let mut line = JsonLine::new();
     line.text(
@@ -106,9 +119,13 @@ fn summary(row: &StoredChange, now: TimeMicros) -> String {
         &request_id(&row.tenant_uid, row.change_uid).to_string(),
     )
     .text("state", state(row, now))
-    .text("kind", Kind::of(row).name())
-    .text("requested_time", &row.decision_time.to_string())
-    .text("expires_time", &row.expires_time().to_string());
+    .text("kind", Kind::of(row).name());
+    match not_sent(row.ask) {
+        Some(why) => line.text("not_sent", why),
+        None => line
+            .text("requested_time", &row.decision_time.to_string())
+            .text("expires_time", &row.expires_time().to_string()),
+    };
     if let Some(risk) = row.risk {
         // Two digits tell ranks apart; `show` has them all.
         line.number("risk", format!("{risk:.2}"))
@@ -143,7 +160,7 @@ fn show(reader: &LedgerClient, id: &str, printed: &Printed) -> Answer {
     let Some(uid) = parse(id) else {
         bail!("{id:?} is no id: 32 hexadecimal digits, as `changegate approvals list` prints them");
     };
-    let runtime = runtime()?;
+    let runtime = setup::runtime()?;
     let of = |change_uid: ChangeUid| AskedFilter {
         change_uid: Some(change_uid),
         limit: 2,
@@ -167,10 +184,18 @@ fn show(reader: &LedgerClient, id: &str, printed: &Printed) -> Answer {
         );
         return Ok(false);
     };
-    let body = String::from_utf8_lossy(&row.body()).into_owned();
+    let mut line = JsonLine::new();
+    line.text("state", state(row, stream::now()));
+    let mut body = String::from_utf8_lossy(&row.body()).into_owned();
+    if let Some(why) = not_sent(row.ask) {
+        line.text("not_sent", why);
+        // The body that would have gone out; what never went out does not lapse.
+        body = body.replace(&format!("\"expires_time\":\"{}\",", row.expires_time()), "");
+    }
+    let state = line.finish();
     let object = format!(
-        "{{\"state\":\"{}\",{}",
-        state(row, stream::now()),
+        "{},{}",
+        state.strip_suffix('}').unwrap_or_default(),
         body.strip_prefix('{').unwrap_or_default()
     );
     output::sheet(printed.output, &object)?;
@@ -181,4 +206,16 @@ fn parse(id: &str) -> Option<Keyed128> {
     let hex = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     hex.then(|| u128::from_str_radix(id, 16).ok().map(Keyed128))
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_sent_waits_or_lapses() {
+        for ask in Ask::ALL {
+            assert_eq!(not_sent(ask).is_none(), ask.sends(), "{ask:?}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use changegate_config::Settings;
 use changegate_kafka::{Admin, Sender};
 use changegate_normalize::source_names;
 use changegate_simulator::{Config, Simulation, header_pairs};
-use changegate_telemetry::{Health, LogSettings, LogTarget, Metrics, Tasks};
+use changegate_telemetry::{Health, LogSettings, Metrics, Tasks};
 
 use self::report::Report;
 use super::Answer;
@@ -25,7 +25,6 @@ const DAYS_MICROS: Duration = Duration::from_secs(40 * 24 * 3_600);
 pub(crate) fn run() -> Answer {
     let _logs = changegate_telemetry::init(
         &LogSettings {
-            target: LogTarget::Stderr,
             level: "warn".to_owned(),
             ..LogSettings::default()
         },
@@ -48,16 +47,13 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     let started = Instant::now();
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let engines = Local::start(settings, Some(folder))?;
-    println!(
+    say!(
         "engines: Kafka at {}, ClickHouse at {} ({:.1} s)",
         settings.kafka.bootstrap,
         settings.clickhouse.url,
         started.elapsed().as_secs_f32()
     );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = setup::runtime()?;
     let admin = stream::clickhouse(settings, &settings.clickhouse.admin)?;
     let report = runtime.block_on(migrate::run(
         &admin,
@@ -65,12 +61,12 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         stream::now(),
         &crate::operations::who(),
     ))?;
-    println!("migrations: {}", report.applied.join(", "));
+    say!("migrations: {}", report.applied.join(", "));
     let sample_files = samples::files()?;
     samples::add_topics(settings, &sample_files);
     let created =
         runtime.block_on(Admin::new(&stream::kafka(settings))?.create(&stream::topics(settings)))?;
-    println!("topics: {}", created.len());
+    say!("topics: {}", created.len());
 
     let simulation = Simulation::new(Config::demo(stream::now().millis()));
     let rules = organisation_rules(simulation.organisation());
@@ -117,13 +113,13 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     })?;
     let samples = samples::send(settings, &sample_files, &mut sender)?;
     sender.finish(Duration::from_secs(60))?;
-    println!(
+    say!(
         "sent: {sent} records with {} made-up events of 30 days, {} incidents among them",
         summary.events,
         incidents.len()
     );
     if samples > 0 {
-        println!("sent: {samples} sample records from {}", samples::FOLDER);
+        say!("sent: {samples} sample records from {}", samples::FOLDER);
     }
     sent += samples;
 
@@ -157,10 +153,10 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     let seconds = reading.elapsed().as_secs_f64();
     tasks.shutdown().request("demo is over");
     runtime.block_on(tasks.stop(Duration::from_secs(10)));
-    println!(
-        "stream: {sent} records in {seconds:.1} s, {:.0} records/s, lag 0, {} MiB resident",
+    say!(
+        "stream: {sent} records in {seconds:.1} s, {:.0} records/s, lag 0, {} MiB peak resident",
         sent as f64 / seconds,
-        resident_mib()
+        peak_resident_mib()
     );
 
     let reader = stream::clickhouse(settings, &settings.clickhouse.reader)?;
@@ -172,20 +168,18 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         truth: &truth,
     };
     report.print()?;
-    println!(
+    say!(
         "\nThe whole demo took {:.0} s. Go on with:",
         started.elapsed().as_secs_f32()
     );
-    println!(
-        "  changegate simulate --days 2 --to ./events     native events of every source, to try things on"
-    );
-    println!("  changegate score --source aws.cloudtrail --output table ./events/aws.cloudtrail.jsonl");
-    println!("  changegate up                                  the same engines and stream, until Ctrl-C");
+    say!("  changegate simulate --days 2 --to ./events     native events of every source, to try things on");
+    say!("  changegate score --source aws.cloudtrail --output table ./events/aws.cloudtrail.jsonl");
+    say!("  changegate up                                  the same engines and stream, until Ctrl-C");
     drop(engines);
     Ok(true)
 }
 
-fn resident_mib() -> u64 {
+fn peak_resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line

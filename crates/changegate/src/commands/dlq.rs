@@ -1,6 +1,7 @@
 //! Dead letters: what they are, and sending their records again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -16,18 +17,11 @@ use changegate_types::{RejectCode, TimeMicros};
 use serde::Deserialize;
 
 use super::Answer;
-use super::serve::runtime;
 use crate::args::{Dlq, DlqCommand, Format, Letters, Printed};
 use crate::output::{self, Printer};
 use crate::{setup, stream};
 
-const COLUMNS: &[&str] = &[
-    "position=position|time",
-    "child",
-    "at_byte",
-    "state",
-    "why=code|reason",
-];
+const COLUMNS: &[&str] = &["position=position|time|state again", "why=code where|reason"];
 const ACKS_WITHIN: Duration = Duration::from_secs(45);
 /// Bytes shown before and after the place of the fault.
 const AROUND: usize = 200;
@@ -35,12 +29,14 @@ const AROUND: usize = 200;
 /// Topic, incarnation, partition and offset of the first delivery: what a record is known by.
 type Place = (String, u32, i32, i64);
 
-/// One dead letter and what is known of it.
+/// The newest dead letter of one child of one record, and what is known of it.
 struct Found {
     letter: DeadLetter,
     /// Topic that it lies in.
     topic: String,
     place: Place,
+    /// How many letters there are: one for each time that it was read and refused.
+    times: u32,
 }
 
 impl Found {
@@ -99,8 +95,7 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
     {
         let known = RejectCode::ALL.map(RejectCode::name);
         let near = changegate_config::nearest(code, known);
-        let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        bail!("unknown code {code:?}{meant}: known are {}", known.join(", "));
+        return Err(setup::unknown("code", code, near, known.into_iter()));
     }
     let source = letters.source.as_deref().map(setup::source).transpose()?;
     let since = letters.since.map(|since| since.time(stream::now()).millis());
@@ -127,6 +122,7 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
                 place: (place.topic, incarnation, place.partition, offset),
                 letter,
                 topic: name.clone(),
+                times: 1,
             };
             let wanted = since.is_none_or(|since| one.letter.time_ms >= since)
                 && letters
@@ -144,8 +140,24 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
         let names = setup::list(settings.topics.iter().map(|topic| topic.name.as_str()));
         bail!("no topic of the settings is asked for; they are: {names}");
     }
+    Ok(newest(found))
+}
+
+/// The newest letter of each child, newest first. A replay that fails leaves another one.
+fn newest(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by_key(|one| std::cmp::Reverse((one.letter.time_ms, one.letter.offset)));
-    Ok(found)
+    let mut first: HashMap<(Place, u32), usize> = HashMap::new();
+    let mut kept: Vec<Found> = Vec::new();
+    for one in found {
+        match first.entry((one.place.clone(), one.letter.child())) {
+            Entry::Occupied(at) => kept[*at.get()].times += 1,
+            Entry::Vacant(free) => {
+                free.insert(kept.len());
+                kept.push(one);
+            }
+        }
+    }
+    kept
 }
 
 /// Children that were dead-lettered once and have a row by now.
@@ -166,7 +178,7 @@ impl Settled {
              WHERE (topic, incarnation, partition, offset) IN (SELECT topic, incarnation, partition, offset FROM v_rejected)";
         let mut answer = Vec::new();
         let numbers = [("output_format_json_quote_64bit_integers", "0")];
-        runtime()?.block_on(reader.copy_with(sql, "JSONEachRow", &numbers, &mut answer))?;
+        setup::runtime()?.block_on(reader.copy_with(sql, "JSONEachRow", &numbers, &mut answer))?;
         let mut settled = HashSet::new();
         for line in answer
             .split(|byte| *byte == b'\n')
@@ -193,7 +205,11 @@ fn list(settings: &Settings, letters: &Letters, limit: usize, printed: &Printed)
     let settled = Settled::read(settings)?;
     let mut printer = Printer::stdout(printed.output, COLUMNS);
     for one in found.iter().take(limit) {
-        printer.line(summary(one, settled.state(one)))?;
+        let mut line = summary(one, settled.state(one));
+        if printed.output == Format::Table {
+            line.text("where", &place(one)).text("again", &again(one.times));
+        }
+        printer.line(line)?;
     }
     printer.finish()?;
     let note = match found.len() {
@@ -207,6 +223,24 @@ fn list(settings: &Settings, letters: &Letters, limit: usize, printed: &Printed)
     Ok(true)
 }
 
+/// Where in its record a child broke, in words: the first child and the first byte go without saying.
+fn place(one: &Found) -> String {
+    let child = match one.letter.child() {
+        0 => String::new(),
+        child => format!("in child {child} "),
+    };
+    let at_byte = one.letter.number::<u32>(header::AT_BYTE);
+    let byte = at_byte.filter(|at| *at > 0).map(|at| format!("at byte {at}"));
+    (child + &byte.unwrap_or_default()).trim_end().to_owned()
+}
+
+fn again(times: u32) -> String {
+    match times {
+        1 => String::new(),
+        more => format!("({more} times)"),
+    }
+}
+
 fn summary(one: &Found, state: &str) -> JsonLine {
     let mut line = JsonLine::new();
     line.text("time", &TimeMicros::from_millis(one.letter.time_ms).to_string())
@@ -218,6 +252,7 @@ fn summary(one: &Found, state: &str) -> JsonLine {
     }
     line.text("reason", one.text(header::MESSAGE))
         .text("state", state)
+        .number("times", one.times)
         .text("stage", one.text(header::STAGE));
     let (topic, incarnation, partition, offset) = &one.place;
     line.text("topic", topic)
@@ -303,14 +338,14 @@ fn show(settings: &Settings, text: &str, raw: bool, printed: &Printed) -> Answer
                 true => value.len(),
                 false => one.letter.number(header::AT_BYTE).unwrap_or(0),
             };
-            println!(
+            say!(
                 "bytes as kept, secrets masked:\n{}",
                 marked(value, at, around(output::screen_width()))
             );
             if String::from_utf8_lossy(value).contains(COMMITMENT) {
-                println!("(at_byte counts in the bytes as received; masking has changed their number)");
+                say!("(at_byte counts in the bytes as received; masking has changed their number)");
             }
-            println!();
+            say!("");
             continue;
         }
         match std::str::from_utf8(value) {
@@ -453,7 +488,7 @@ fn replay(
     sender.finish(ACKS_WITHIN)?;
     if !operations.is_empty() {
         let writer = stream::clickhouse(settings, &settings.clickhouse.writer)?;
-        runtime()?
+        setup::runtime()?
             .block_on(writer.record(&operations))
             .context("the records were sent, but could not be noted in operations")?;
     }

@@ -1,7 +1,7 @@
 //! Files of native events to their raw topic.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Read, Write, stderr};
+use std::io::{BufWriter, Write, stderr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,11 @@ use crate::{input, setup, stream};
 const AHEAD_MICROS: i64 = 3_600_000_000;
 /// An event that says it is older than ten years has no clock, or a broken one.
 const BEHIND_MICROS: i64 = 3_660 * 24 * 3_600_000_000;
-/// A compressed file may grow to this; what grows further is sent as it is.
-const UNPACKED_MAX: u64 = 1 << 30;
 /// How long the last acknowledgements may take: above the producer's own `delivery.timeout.ms`.
 const ACKS_WITHIN: Duration = Duration::from_secs(45);
 
 pub(crate) fn run(config: Option<&Path>, asked: &Ingest) -> Answer {
-    if input::asks_for_list(&asked.input.source, &asked.input.files)? {
-        return Ok(true);
-    }
+    input::some(&asked.input.files)?;
     let source = setup::source(&asked.input.source)?;
     let settings = setup::connected(config)?;
     let topic = topic(&settings, source, asked.topic.as_deref())?;
@@ -76,6 +72,8 @@ pub(crate) fn run(config: Option<&Path>, asked: &Ingest) -> Answer {
         line.text("oldest", &oldest.to_string())
             .text("newest", &newest.to_string());
     }
+    // Their record time is that of the record before; the event keeps what it states, marked.
+    line.number("times_clipped", counts.times_clipped);
     output::sheet(asked.printed.output, &line.finish())?;
     let kept_from = TimeMicros(stream::now().0 - settings.kafka.retention.as_micros() as i64);
     if counts.times.is_some_and(|(oldest, _)| oldest < kept_from) {
@@ -125,6 +123,8 @@ struct Counts {
     bytes: u64,
     too_large: u64,
     refused: u64,
+    /// Records whose event states a time that cannot be.
+    times_clipped: u64,
     times: Option<(TimeMicros, TimeMicros)>,
 }
 
@@ -147,7 +147,7 @@ const LINE_BITS: u32 = 40;
 
 impl Sending<'_> {
     fn file(&mut self, path: &Path) -> anyhow::Result<()> {
-        let bytes = unpacked(input::read(path)?);
+        let bytes = input::read(path)?;
         self.files.push(path.display().to_string());
         let progress = output::progress(bytes.len() as u64, &path.display().to_string());
         let mut arena = Bump::new();
@@ -218,6 +218,8 @@ impl Sending<'_> {
             _ => None,
         });
         let believed = self.received.0 - BEHIND_MICROS..=self.received.0 + AHEAD_MICROS;
+        let clipped = stated.is_some_and(|time| !believed.contains(&time.0));
+        self.counts.times_clipped += u64::from(clipped);
         let stated = stated.filter(|time| believed.contains(&time.0));
         self.last = stated.unwrap_or(self.last);
         self.last
@@ -234,31 +236,13 @@ impl Sending<'_> {
     }
 
     fn fault(&mut self, file: usize, line: i64, code: &str, reason: &str) -> anyhow::Result<()> {
-        let mut object = JsonLine::new();
+        let mut object = input::place(self.files.get(file).map_or("", String::as_str), line);
         object
-            .text("file", self.files.get(file).map_or("", String::as_str))
-            .number("line", line)
             .text("outcome", "not_sent")
             .text("code", code)
             .text("reason", reason);
         writeln!(self.faults, "{}", object.finish()).context("writing to standard error")
     }
-}
-
-/// A compressed file with one record a line is unpacked; one that holds a single envelope goes as it was delivered.
-fn unpacked(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return bytes;
-    }
-    let mut plain = Vec::new();
-    let read = flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .take(UNPACKED_MAX)
-        .read_to_end(&mut plain);
-    // What does not unpack is for the stream to refuse, with its bytes.
-    if read.is_err() || plain.len() as u64 == UNPACKED_MAX || input::records(&plain).len() < 2 {
-        return bytes;
-    }
-    plain
 }
 
 /// Names and values of HTTP headers.
@@ -327,22 +311,5 @@ mod tests {
         check(r#"{"ref":"x"}"#, None);
         check(r#"{"headers":{},"isBase64Encoded":true,"body":"*"}"#, None);
         check("{broken", None);
-    }
-
-    #[test]
-    fn compressed_lines_are_records_and_a_compressed_envelope_is_one() {
-        let packed = |text: &str| {
-            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            out.write_all(text.as_bytes()).unwrap();
-            out.finish().unwrap()
-        };
-        assert_eq!(
-            unpacked(packed("{\"a\":1}\n{\"a\":2}\n")),
-            b"{\"a\":1}\n{\"a\":2}\n"
-        );
-        let envelope = packed("{\"Records\":[\n{}]}");
-        assert_eq!(unpacked(envelope.clone()), envelope);
-        let cut = &envelope[..12];
-        assert_eq!(unpacked(cut.to_vec()), cut);
     }
 }

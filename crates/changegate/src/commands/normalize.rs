@@ -1,7 +1,7 @@
 use std::io::{BufWriter, stderr, stdout};
 use std::path::Path;
 
-use changegate_normalize::{Child, JsonLine, render_change};
+use changegate_normalize::{Child, render_change};
 
 use super::Answer;
 use crate::args::Normalize;
@@ -10,18 +10,14 @@ use crate::output::Printer;
 use crate::setup;
 
 const COLUMNS: &[&str] = &[
-    "line",
-    "event_time",
+    "line=file|line",
+    "!event_time",
     "actor=actor_name|environment",
-    "operation=api_operation|action_verb",
-    "resource_names",
-    "marks",
+    "change=api_operation|resource_names|action_verb marks",
 ];
 
 pub(crate) fn run(config: Option<&Path>, asked: &Normalize) -> Answer {
-    if input::asks_for_list(&asked.input.source, &asked.input.files)? {
-        return Ok(true);
-    }
+    input::some(&asked.input.files)?;
     let settings = setup::settings(config)?;
     let normalizer = setup::file_normalizer(&settings, &asked.input.source, &asked.input.cluster)?;
     let mut printer = Printer::new(BufWriter::new(stdout().lock()), asked.output, COLUMNS);
@@ -29,8 +25,10 @@ pub(crate) fn run(config: Option<&Path>, asked: &Normalize) -> Answer {
     let mut good = true;
     for file in &asked.input.files {
         let bytes = input::read(file)?;
+        let name = input::told_name(file, &asked.input.files);
         good &= input::each_child(
             &normalizer,
+            &name,
             &bytes,
             &mut FileClock::default(),
             &mut faults,
@@ -38,8 +36,8 @@ pub(crate) fn run(config: Option<&Path>, asked: &Normalize) -> Answer {
                 let (Child::Change(event) | Child::Learn(event)) = child else {
                     return Ok(());
                 };
-                let mut object = JsonLine::new();
-                object.number("line", line).number("child", index);
+                let mut object = input::place(&name, line);
+                object.number("child", index);
                 render_change(&mut object, event);
                 printer.object(&object.finish())
             },

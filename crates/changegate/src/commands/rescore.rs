@@ -13,7 +13,6 @@ use changegate_types::{Decision, RiskScore};
 use serde::Deserialize;
 
 use super::Answer;
-use super::serve::runtime;
 use crate::args::{Format, Score};
 use crate::output::{self, Printer};
 use crate::{setup, stream};
@@ -80,7 +79,7 @@ pub(crate) fn run(config: Option<&Path>, asked: &Score) -> Answer {
         ("output_format_json_quote_64bit_integers", "0"),
         ("output_format_json_quote_denormals", "0"),
     ];
-    runtime()?.block_on(reader.copy_with(&sql, "JSONEachRow", &format, &mut lines))?;
+    setup::runtime()?.block_on(reader.copy_with(&sql, "JSONEachRow", &format, &mut lines))?;
     lines.finish()?;
     let Check { counts, printer, .. } = check;
     printer.finish()?;

@@ -2,6 +2,7 @@ use std::io::{BufWriter, stderr, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::bail;
 use bumpalo::Bump;
 use changegate_normalize::{Child, JsonLine, render_change};
 use changegate_policy::decide;
@@ -15,9 +16,9 @@ use crate::output::Printer;
 use crate::setup;
 
 const COLUMNS: &[&str] = &[
-    "line",
-    "risk=risk|risk_level",
-    "decision=decision|event_time",
+    "line=file|line",
+    "!risk=risk|risk_level",
+    "!decision=decision|event_time",
     "change=actor_name|api_operation resource_names|environment",
     "why=reasons",
 ];
@@ -27,9 +28,10 @@ pub(crate) fn run(config: Option<&Path>, asked: &Asked) -> Answer {
     if asked.replay {
         return super::rescore::run(config, asked);
     }
-    if input::asks_for_list(&asked.source, &asked.files)? {
-        return Ok(true);
+    if asked.since.is_some() || asked.until.is_some() {
+        bail!("--since and --until choose among stored changes: give --replay too; files are scored whole");
     }
+    input::some(&asked.files)?;
     let settings = setup::settings(config)?;
     let normalizer = setup::file_normalizer(&settings, &asked.source, &asked.cluster)?;
     let model = setup::model(&settings, asked.model.as_deref())?;
@@ -47,8 +49,10 @@ pub(crate) fn run(config: Option<&Path>, asked: &Asked) -> Answer {
     let mut arena = Bump::new();
     for file in &asked.files {
         let bytes = input::read(file)?;
+        let file = input::told_name(file, &asked.files);
         good &= input::each_child(
             &normalizer,
+            &file,
             &bytes,
             &mut clock,
             &mut faults,
@@ -58,8 +62,8 @@ pub(crate) fn run(config: Option<&Path>, asked: &Asked) -> Answer {
                     Child::Change(event) => {
                         let mut scores: Vec<Score<'_>> = Vec::new();
                         scorer.score_block(&arena, &[(event, time)], &mut scores);
-                        let mut object = JsonLine::new();
-                        object.number("line", line).number("child", index);
+                        let mut object = input::place(&file, line);
+                        object.number("child", index);
                         render_change(&mut object, event);
                         let score = scores.first();
                         if let Some(score) = score {

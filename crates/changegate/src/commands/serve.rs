@@ -1,5 +1,6 @@
 //! The stream against configured engines (`serve`), or with engines of its own (`up`).
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,8 +12,8 @@ use changegate_config::{LocalEngines, LogFormat, Settings};
 use changegate_kafka::Admin;
 use changegate_risk::Model;
 use changegate_telemetry::{
-    Health, LogSettings, LogTarget, Metrics, Tasks, TelemetryGuard, TraceSettings, init, router,
-    shutdown_on_signals, spawn_upkeep,
+    Health, LogSettings, Metrics, Tasks, TelemetryGuard, TraceSettings, init, router, shutdown_on_signals,
+    spawn_upkeep,
 };
 use tokio::runtime::Runtime;
 
@@ -27,14 +28,6 @@ const BROKERS_WITHIN: Duration = Duration::from_secs(3);
 const TOPIC_LOOKS: u32 = 5;
 const TOPIC_LOOK_EVERY: Duration = Duration::from_millis(500);
 
-pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("starting the runtime")
-}
-
 fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
     let format = match settings.telemetry.log_format {
         LogFormat::Auto => changegate_telemetry::LogFormat::Auto,
@@ -48,7 +41,6 @@ fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
     };
     let wanted = LogSettings {
         format,
-        target: LogTarget::Stdout,
         level: settings.telemetry.log_level.clone(),
         traces,
     };
@@ -88,7 +80,7 @@ pub(crate) fn serve(config: Option<&Path>) -> Answer {
     let settings = setup::settings(config)?;
     settings.require_for_serve()?;
     check_topics(&settings)?;
-    let runtime = runtime()?;
+    let runtime = setup::runtime()?;
     let entered = runtime.enter();
     let guard = logs(&settings)?;
     drop(entered);
@@ -101,7 +93,7 @@ pub(crate) fn serve(config: Option<&Path>) -> Answer {
 /// Starts the engines that are not configured, prepares them, and runs all stages until Ctrl-C.
 pub(crate) fn up(config: Option<&Path>) -> Answer {
     let mut settings = setup::settings(config)?;
-    let runtime = runtime()?;
+    let runtime = setup::runtime()?;
     let entered = runtime.enter();
     let guard = logs(&settings)?;
     drop(entered);
@@ -116,7 +108,7 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
     // A model or an address that cannot be had shows before engines start.
     let parts = Prepared::new(&settings, &runtime)?;
     if own {
-        println!("Starting Kafka and ClickHouse…");
+        say!("Starting Kafka and ClickHouse…");
     }
     let engines = Local::start(&mut settings, None)?;
     let admin = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
@@ -127,23 +119,22 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
         &crate::operations::who(),
     ))?;
     runtime.block_on(Admin::new(&stream::kafka(&settings))?.create(&stream::topics(&settings)))?;
-    println!("Kafka       {}", settings.kafka.bootstrap);
-    println!(
+    say!("Kafka       {}", settings.kafka.bootstrap);
+    say!(
         "ClickHouse  {} (database {})",
-        settings.clickhouse.url, settings.clickhouse.database
+        settings.clickhouse.url,
+        settings.clickhouse.database
     );
-    if let Some(address) = settings.http.listen {
-        println!("Probes      http://{address}/healthz /readyz /metrics");
+    if let Some(address) = parts.probes {
+        say!("Probes      http://{address}/healthz /readyz /metrics");
     }
-    println!("Data        {}", settings.engines.data_dir.display());
-    println!("In another terminal, in this folder:");
-    println!(
-        "  changegate simulate --days 2 --to ./events     native events of every source, to try things on"
-    );
-    println!("  changegate ingest --source aws.cloudtrail ./events/aws.cloudtrail.jsonl");
-    println!("  changegate approvals list");
-    println!("  changegate sql \"SELECT * FROM v_conservation\"");
-    println!("Ctrl-C ends all of it.");
+    say!("Data        {}", settings.engines.data_dir.display());
+    say!("In another terminal, in this folder:");
+    say!("  changegate simulate --days 2 --to ./events     native events of every source, to try things on");
+    say!("  changegate ingest --source aws.cloudtrail ./events/aws.cloudtrail.jsonl");
+    say!("  changegate approvals list");
+    say!("  changegate sql \"SELECT * FROM v_conservation\"");
+    say!("Ctrl-C ends all of it.");
     let done = until_stopped(&settings, &runtime, parts, Some(&engines));
     guard.shutdown();
     done
@@ -152,6 +143,8 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
 /// What needs no engines.
 struct Prepared {
     model: Arc<Model>,
+    /// Where probes are answered: the port that was got, where a free one was asked for.
+    probes: Option<SocketAddr>,
     tasks: Tasks,
     metrics: Metrics,
     health: Health,
@@ -162,14 +155,15 @@ impl Prepared {
     fn new(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Self> {
         let model = setup::model(settings, None)?;
         let (tasks, metrics, health) = (Tasks::new(), Metrics::new(), Health::new());
+        let mut probes = None;
         if let Some(address) = settings.http.listen {
             let routes = router(&tasks, &health, &metrics);
-            runtime
-                .block_on(changegate_telemetry::serve(&tasks, address, routes))
-                .context("opening http.listen")?;
+            let opened = runtime.block_on(changegate_telemetry::serve(&tasks, address, routes));
+            probes = Some(opened.context("opening http.listen")?);
         }
         Ok(Self {
             model,
+            probes,
             tasks,
             metrics,
             health,
@@ -180,6 +174,7 @@ impl Prepared {
 fn until_stopped(settings: &Settings, runtime: &Runtime, parts: Prepared, engines: Option<&Local>) -> Answer {
     let Prepared {
         model,
+        probes: _,
         tasks,
         metrics,
         health,

@@ -32,6 +32,7 @@ pub(crate) fn run(config: Option<&Path>, asked: &Train) -> Answer {
     };
     let trainer = match (&asked.source, asked.simulated_days) {
         (Some(source), _) => {
+            input::some(&asked.files)?;
             options.data = format!("{} files of {source}", asked.files.len());
             from_files(&settings, asked, source, options)?
         }
@@ -73,6 +74,7 @@ fn from_files(
         let bytes = input::read(file)?;
         input::each_child(
             &normalizer,
+            &input::told_name(file, &asked.files),
             &bytes,
             &mut clock,
             &mut faults,

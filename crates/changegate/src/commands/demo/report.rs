@@ -46,7 +46,7 @@ impl Report<'_> {
     }
 
     fn table(&self, title: &str, sql: &str) -> anyhow::Result<()> {
-        println!("\n{title}");
+        say!("\n{title}");
         let mut out = Plain::new(std::io::stdout());
         self.runtime
             .block_on(self.reader.copy(sql, "PrettyCompactMonoBlock", &mut out))?;
@@ -64,7 +64,7 @@ impl Report<'_> {
     }
 
     fn riskiest(&self) -> anyhow::Result<()> {
-        println!("\nThe ten riskiest changes");
+        say!("\nThe ten riskiest changes");
         let kinds: HashMap<&str, &str> = self
             .truth
             .iter()
@@ -79,7 +79,7 @@ impl Report<'_> {
         for (rank, row) in (1..).zip(&rows) {
             let text = |name: &str| plain(row[name].as_str().unwrap_or_default());
             let incident = row["native_uid"].as_str().and_then(|id| kinds.get(id));
-            println!(
+            say!(
                 "{rank:3}. {:5.1}  {} in {}: {}{}",
                 row["points"].as_f64().unwrap_or_default(),
                 text("actor_name"),
@@ -91,12 +91,12 @@ impl Report<'_> {
                 },
             );
             if let Some(kind) = incident {
-                println!("            injected incident: {kind}");
+                say!("            injected incident: {kind}");
             }
             for reason in row["why"].as_array().into_iter().flatten().take(2) {
                 let reason = plain(reason.as_str().unwrap_or_default());
                 for (number, line) in wrapped(&reason, WIDTH - 14).iter().enumerate() {
-                    println!("            {} {line}", if number == 0 { '-' } else { ' ' });
+                    say!("            {} {line}", if number == 0 { '-' } else { ' ' });
                 }
             }
         }
@@ -117,13 +117,13 @@ impl Report<'_> {
             counts.1 += 1;
             counts.0 += u32::from(found.contains(story));
         }
-        println!(
+        say!(
             "\nIncidents among them: {} of {}",
             found.len(),
             self.incidents.len()
         );
         for (kind, (found, all)) in kinds {
-            println!("  {kind:30} {found} of {all}");
+            say!("  {kind:30} {found} of {all}");
         }
         Ok(())
     }
