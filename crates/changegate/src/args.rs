@@ -6,7 +6,7 @@ use crate::when::When;
 
 /// Every change of the organisation: normalized, scored, decided, kept for audit.
 #[derive(Debug, Parser)]
-#[command(name = "changegate", version, max_term_width = 100)]
+#[command(name = "changegate", version, max_term_width = 80)]
 pub(crate) struct Arguments {
     /// Settings file; else ./changegate.toml, /etc/changegate/changegate.toml, or the defaults.
     #[arg(long, global = true, value_name = "FILE")]
