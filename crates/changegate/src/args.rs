@@ -58,7 +58,9 @@ pub(crate) enum Command {
     ///
     /// Example: changegate normalize --source aws.cloudtrail events.jsonl
     Normalize(Normalize),
-    /// Normalize and score: risk from 0 to 100, level, reasons, decision.
+    /// Normalize and score: risk, level, reasons, decision.
+    ///
+    /// Risk is 0 to 100 points: 40 is one benign change in 100, 60 one in 1,000.
     ///
     /// With --replay: derives the scores and decisions of stored changes again, and says where they differ.
     ///
@@ -89,7 +91,7 @@ pub(crate) enum Command {
     ///
     /// Example: changegate approvals list --since 24h
     Approvals(Approvals),
-    /// List, show or replay dead letters: what could not be read or written.
+    /// List, show or replay dead letters, the records that failed.
     ///
     /// Example: changegate dlq list --code not_json
     Dlq(Dlq),
@@ -97,13 +99,14 @@ pub(crate) enum Command {
     ///
     /// Example: changegate config show --redacted
     Config(Config),
-    /// Everything on this machine: engines, tables, topics, the stream, until Ctrl-C.
+    /// Everything on this machine, engines included, until Ctrl-C.
     ///
-    /// Starts the engines that no address is configured for. Other commands that are run in the same folder find them.
+    /// Makes tables and topics and runs the stream. Starts the engines that no address is configured for. Other commands
+    /// that are run in the same folder find them.
     ///
     /// Example: changegate up
     Up,
-    /// The stream against configured Kafka and ClickHouse, until SIGTERM.
+    /// The stream on configured Kafka and ClickHouse, until SIGTERM.
     ///
     /// Example: changegate --config /etc/changegate/changegate.toml serve
     Serve,
@@ -120,7 +123,7 @@ pub(crate) enum Command {
     ///
     /// Example: changegate sql "SELECT source, count() FROM v_changes GROUP BY source"
     Sql(Sql),
-    /// A made-up organisation through real engines, to the ten riskiest changes.
+    /// A made-up organisation on real engines, and its riskiest changes.
     ///
     /// Example: changegate demo
     Demo,
