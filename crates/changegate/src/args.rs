@@ -543,9 +543,9 @@ mod tests {
 
     #[test]
     fn the_help_names_every_command_once_and_each_shows_an_example() {
-        let mut command = command();
+        let command = command();
         command.clone().debug_assert();
-        let help = command.render_help().to_string();
+        let help = command.clone().render_help().to_string();
         let long = help.lines().find(|line| line.chars().count() > 80);
         assert_eq!(long, None, "too long for a narrow screen");
         let grouped: Vec<&str> = GROUPS
