@@ -1,10 +1,13 @@
 //! One pass over the bytes that checks the syntax and notes where each value stands.
 
+use std::sync::Arc;
+
 use bumpalo::Bump;
 
 use crate::mask::Masks;
-use crate::pass::{self, Open, Pass};
+use crate::pass::{self, Buffers, Pass};
 use crate::value::{Kind, Value};
+use crate::watch::{NOTHING, Watch};
 
 /// Bounds on what is read.
 #[derive(Clone, Copy, Debug)]
@@ -86,12 +89,13 @@ pub(crate) enum NodeKind {
     EscapedName,
 }
 
-/// A checked document. Cheap to copy: two slices.
+/// A checked document. Cheap to copy: three slices.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
     pub(crate) text: &'a str,
     pub(crate) nodes: &'a [Node],
     pub(crate) arena: &'a Bump,
+    noted: &'a [u32],
     repeated_names: bool,
 }
 
@@ -111,15 +115,18 @@ impl<'a> Document<'a> {
         self.repeated_names
     }
 
-    /// The names and strings of the document, in the order of the bytes.
+    /// The names and strings that were [watched](Watch) for, and names with escapes, in the order of the bytes.
     #[inline]
-    pub fn pieces(&'a self) -> impl Iterator<Item = Piece<'a>> {
-        (0u32..).zip(self.nodes).filter_map(|(at, node)| match node.kind {
-            NodeKind::String => Some(Piece::String(self.slice(node), Value::new(self, at))),
-            NodeKind::Name | NodeKind::EscapedName => {
-                Some(Piece::Name(self.slice(node), Value::new(self, at + 1)))
+    pub fn noted(&'a self) -> impl Iterator<Item = Piece<'a>> {
+        self.noted.iter().filter_map(|at| {
+            let node = self.nodes.get(*at as usize)?;
+            let value = Value::new(self, at + 1);
+            match node.kind {
+                NodeKind::String => Some(Piece::String(self.slice(node), Value::new(self, *at))),
+                NodeKind::Name => Some(Piece::Name(self.slice(node), value)),
+                NodeKind::EscapedName => Some(Piece::Name(value.unescaped(self.slice(node)), value)),
+                _ => None,
             }
-            _ => None,
         })
     }
 
@@ -137,12 +144,12 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A name or string as it is spelled, without its quotes.
+/// A name or string.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
     /// A member's name, and the member's value.
     Name(&'a str, Value<'a>),
-    /// A string that is a value, and that value.
+    /// A string that is a value, as it is spelled, and that value.
     String(&'a str, Value<'a>),
 }
 
@@ -150,11 +157,19 @@ pub enum Piece<'a> {
 #[derive(Debug, Default)]
 pub struct Indexer {
     masks: Masks,
-    nodes: Vec<Node>,
-    open: Vec<Open>,
+    buffers: Buffers,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Indexer {
+    /// Notes in each document what `watch` says.
+    pub fn watching(watch: Arc<Watch>) -> Self {
+        Self {
+            watch: Some(watch),
+            ..Self::default()
+        }
+    }
+
     /// Reads one document that fills `bytes`.
     ///
     /// # Errors
@@ -207,19 +222,26 @@ impl Indexer {
         } else {
             str::from_utf8(bytes).map_err(not_utf8)?
         };
-        let (nodes, open) = (std::mem::take(&mut self.nodes), std::mem::take(&mut self.open));
-        let mut pass = Pass::new(bytes, &self.masks, nodes, open, limits);
+        let buffers = std::mem::take(&mut self.buffers);
+        let watch = self.watch.as_deref().unwrap_or(&NOTHING);
+        let mut pass = Pass::new(bytes, &self.masks, watch, buffers, limits);
         let from = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let end = pass.run(from);
         let repeated_names = pass.repeated_names;
-        (self.nodes, self.open) = (pass.nodes, pass.open);
+        self.buffers = Buffers {
+            nodes: pass.nodes,
+            noted: pass.noted,
+            open: pass.open,
+        };
         let end = end?;
-        let nodes = arena.alloc_slice_copy(&self.nodes);
+        let nodes = arena.alloc_slice_copy(&self.buffers.nodes);
+        let noted = arena.alloc_slice_copy(&self.buffers.noted);
         Ok((
             arena.alloc(Document {
                 text,
                 nodes,
                 arena,
+                noted,
                 repeated_names,
             }),
             end,

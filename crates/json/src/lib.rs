@@ -16,8 +16,10 @@ mod pass;
 mod scan;
 mod triples;
 mod value;
+mod watch;
 
 pub use escape::{escape_into, unescape};
 pub use index::{Document, Fault, FaultKind, Indexer, Limits, Piece};
 pub use triples::Triples;
 pub use value::{Items, Kind, Leaves, Members, Value};
+pub use watch::Watch;

@@ -3,6 +3,7 @@
 use crate::escape;
 use crate::index::{Fault, FaultKind, Limits, Node, NodeKind, name_hash};
 use crate::mask::Masks;
+use crate::watch::Watch;
 
 /// Objects with more members than this find their repeated names by sorting, at their end.
 const FEW_MEMBERS: u32 = 64;
@@ -18,10 +19,21 @@ pub(crate) struct Open {
     seen: [u64; 4],
 }
 
+/// What a pass fills, kept from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) noted: Vec<u32>,
+    pub(crate) open: Vec<Open>,
+}
+
 pub(crate) struct Pass<'p> {
     bytes: &'p [u8],
     masks: &'p Masks,
+    watch: &'p Watch,
     pub(crate) nodes: Vec<Node>,
+    /// Of what is watched.
+    pub(crate) noted: Vec<u32>,
     /// What lies around `top`.
     pub(crate) open: Vec<Open>,
     top: Open,
@@ -42,16 +54,24 @@ impl<'p> Pass<'p> {
     pub(crate) fn new(
         bytes: &'p [u8],
         masks: &'p Masks,
-        mut nodes: Vec<Node>,
-        mut open: Vec<Open>,
+        watch: &'p Watch,
+        buffers: Buffers,
         limits: &'p Limits,
     ) -> Self {
+        let Buffers {
+            mut nodes,
+            mut noted,
+            mut open,
+        } = buffers;
         nodes.clear();
+        noted.clear();
         open.clear();
         Self {
             bytes,
             masks,
+            watch,
             nodes,
+            noted,
             open,
             top: Open {
                 node: 0,
@@ -77,6 +97,9 @@ impl<'p> Pass<'p> {
             at = match self.byte(at) {
                 b'"' => {
                     let (end, escaped) = self.string(at + 1)?;
+                    if self.watch.string(self.byte(at + 1)) {
+                        self.noted.push(self.nodes.len() as u32);
+                    }
                     self.push(NodeKind::String, escaped, at + 1, end)?;
                     end + 1
                 }
@@ -245,7 +268,11 @@ impl<'p> Pass<'p> {
         }
         let start = at + 1;
         let (end, escaped) = self.string(start)?;
-        let hash = name_hash(self.bytes.get(start..end).unwrap_or_default());
+        let name = self.bytes.get(start..end).unwrap_or_default();
+        let hash = name_hash(name);
+        if escaped || self.watch.name(name) {
+            self.noted.push(self.nodes.len() as u32);
+        }
         let kind = if escaped {
             NodeKind::EscapedName
         } else {

@@ -110,7 +110,7 @@ impl<'a> Value<'a> {
     }
 
     #[cold]
-    fn unescaped(&self, spelled: &'a str) -> &'a str {
+    pub(crate) fn unescaped(&self, spelled: &'a str) -> &'a str {
         let Some(document) = self.document else {
             return spelled;
         };

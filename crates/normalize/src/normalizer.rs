@@ -57,8 +57,8 @@ impl Clone for Normalizer {
             settings: self.settings,
             identity: self.identity.clone(),
             beginnings: self.beginnings,
+            indexer: RefCell::new(self.masker.indexer()),
             masker: self.masker.clone(),
-            indexer: RefCell::default(),
             scopes: RefCell::default(),
         }
     }
@@ -101,9 +101,9 @@ impl Normalizer {
                 scope: identity.begin("scope", []),
             },
             identity,
+            indexer: RefCell::new(masker.indexer()),
             masker,
             settings: Box::leak(Box::new(Settings { topic, tenant })),
-            indexer: RefCell::default(),
             scopes: RefCell::default(),
         })
     }

@@ -9,10 +9,11 @@ mod names;
 mod tokens;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-use changegate_json::{Document, Indexer, Kind, Limits, Piece, Value, escape_into};
+use changegate_json::{Document, Indexer, Kind, Limits, Piece, Value, Watch, escape_into};
 use regex::Regex;
 
 use crate::decode;
@@ -93,6 +94,12 @@ impl Masker {
         }
     }
 
+    /// An indexer whose documents note all that may have to be masked.
+    pub(crate) fn indexer(&self) -> Indexer {
+        let firsts = (0..=u8::MAX).filter(|first| self.may_nest(*first));
+        Indexer::watching(Arc::new(Watch::new(self.any_names.lengths(), firsts)))
+    }
+
     /// The commitment to one secret.
     fn commit<'a>(&self, arena: &'a Bump, secret: &[u8]) -> &'a str {
         let mut text = bumpalo::collections::String::with_capacity_in(COMMITMENT.len() + 64, arena);
@@ -105,7 +112,7 @@ impl Masker {
         text.into_bump_str()
     }
 
-    /// Masks a document. `None`: nothing to mask.
+    /// Masks a document of its [`indexer`](Self::indexer). `None`: nothing to mask.
     pub(crate) fn document<'a>(
         &self,
         arena: &'a Bump,
@@ -124,7 +131,7 @@ impl Masker {
     ) -> Option<Masked<'a>> {
         let mut edits = ArenaVec::new_in(arena);
         let mut has_subtree = false;
-        for piece in document.pieces() {
+        for piece in document.noted() {
             match piece {
                 Piece::Name(name, value) if self.any_names.contains(name) => {
                     if self.names.contains(name) {
@@ -132,10 +139,8 @@ impl Masker {
                     }
                     has_subtree |= self.subtree_names.contains(name);
                 }
-                Piece::String(spelled, value) if self.may_nest(spelled) => {
-                    self.nested(arena, indexer, value, nesting, &mut edits);
-                }
-                _ => {}
+                Piece::String(_, value) => self.nested(arena, indexer, value, nesting, &mut edits),
+                Piece::Name(..) => {}
             }
         }
         if has_subtree {
@@ -214,11 +219,9 @@ impl Masker {
         }
     }
 
-    /// Whether [`nested`](Self::nested) has to look closer: most strings are turned away by their first character.
-    #[inline]
-    fn may_nest(&self, spelled: &str) -> bool {
-        let begins = matches!(spelled.as_bytes(), [b'{' | b'[' | b'\\' | b'e' | b'W', _, ..]);
-        begins || !self.patterns.is_empty()
+    /// Whether [`nested`](Self::nested) has to look closer: most strings are turned away by their first byte.
+    fn may_nest(&self, first: u8) -> bool {
+        matches!(first, b'{' | b'[' | b'\\' | b'e' | b'W') || !self.patterns.is_empty()
     }
 
     /// JSON inside a string, as it is or in base64; and the tenant's patterns in any text.
@@ -402,7 +405,7 @@ mod tests {
             &["x_own".to_owned()],
             vec![Regex::new("S3CR3T-[0-9]+").unwrap()],
         );
-        let mut indexer = Indexer::default();
+        let mut indexer = masker.indexer();
         let masked = match indexer.index(&arena, text.as_bytes(), &Limits::default()) {
             Ok(document) => masker.document(&arena, &mut indexer, document),
             Err(_) => masker.bytes(&arena, text.as_bytes()),
@@ -476,6 +479,7 @@ mod tests {
             (r#"{"a":1 "password" : "hunter2"#.to_owned(), 1),
             (r#"{"x":"{\"password\":\"hunter2\"#.to_owned(), 1),
             ("{\"apikey\0\0:hunter2\" ".to_owned(), 1),
+            (r#"{"pass\u0077ord":"hunter2"}"#.to_owned(), 1),
             ("{apikey\0\0hunter2=apikey\0\0:hunter2\" ".to_owned(), 1),
         ];
         for (text, secrets) in table {

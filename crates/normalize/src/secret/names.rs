@@ -1,5 +1,7 @@
 //! Names of keys whose values are secrets.
 
+use changegate_json::Watch;
+
 /// They are so in every source. Case, `_`, `-` and `.` don't count.
 pub(super) const EVERYWHERE: [&str; 91] = [
     "password",
@@ -128,11 +130,11 @@ impl Names {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         let mut known: Vec<Vec<u8>> = names.map(|name| plain(name.as_bytes()).collect()).collect();
         known.retain(|name| !name.is_empty() && name.len() <= LONGEST);
-        known.sort_by(|left, right| (ends(left), left).cmp(&(ends(right), right)));
+        known.sort_by(|left, right| (Watch::ends(left), left).cmp(&(Watch::ends(right), right)));
         known.dedup();
-        let mut pairs = vec![Pair::default(); 32 * 32];
+        let mut pairs = vec![Pair::default(); Watch::ENDS];
         for (at, name) in (0u16..).zip(&known) {
-            if let Some(pair) = pairs.get_mut(ends(name)) {
+            if let Some(pair) = pairs.get_mut(Watch::ends(name)) {
                 if pair.lengths == 0 {
                     pair.from = at;
                 }
@@ -144,10 +146,19 @@ impl Names {
         Self { known, pairs }
     }
 
+    /// For [`Watch`]: a bit for each length, by the ends of the names.
+    pub(super) fn lengths(&self) -> [u64; Watch::ENDS] {
+        let mut lengths = [0; Watch::ENDS];
+        for (to, pair) in lengths.iter_mut().zip(&self.pairs) {
+            *to = pair.lengths;
+        }
+        lengths
+    }
+
     #[inline]
     pub(crate) fn contains(&self, name: &str) -> bool {
         let bytes = name.as_bytes();
-        let Some(pair) = self.pairs.get(ends(bytes)) else {
+        let Some(pair) = self.pairs.get(Watch::ends(bytes)) else {
             return false;
         };
         let second = bytes.get(1).or(bytes.first()).unwrap_or(&0);
@@ -163,13 +174,6 @@ impl Names {
         let mut alike = alike.unwrap_or_default().iter();
         alike.any(|known| known.len() <= name.len() && plain(name).eq(known.iter().copied()))
     }
-}
-
-/// Upper and lower case agree in the low five bits.
-#[inline]
-fn ends(name: &[u8]) -> usize {
-    let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
-    usize::from(first & 31) << 5 | usize::from(last & 31)
 }
 
 fn plain(name: &[u8]) -> impl Iterator<Item = u8> {
