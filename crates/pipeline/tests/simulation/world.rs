@@ -384,7 +384,10 @@ fn fill(
             let value = Some(value.join(" ").into_bytes());
             records.push(Rc::new(Stored { offset, time, value }));
         }
-        broker.ends.push(offset + 1 + i64::from(random.chance(10)));
+        // For the same reason no mark of a transaction stands at its end.
+        broker
+            .ends
+            .push(offset + 1 + i64::from(life == 0 && random.chance(10)));
         broker.partitions.push(records);
     }
 }
