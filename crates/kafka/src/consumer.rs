@@ -311,6 +311,10 @@ impl Log for Consumer {
         sought.map_err(|error| log_error(&error))
     }
 
+    fn rest(&self, wait: Duration) {
+        std::thread::sleep(wait);
+    }
+
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.member
             .pause(&list(partitions))

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use crate::judge::{ReadTo, Scorer};
 use crate::known::CHUNK;
 use crate::ledger::{Ledger, Span};
-use crate::log::{Log, TopicPartition};
+use crate::log::TopicPartition;
 use crate::ports::Ports;
 use crate::recover::Plan;
 use crate::worker::{Group, Worker};
@@ -14,18 +14,7 @@ impl<P: Ports> Worker<P> {
     /// Asks the worker to stand still: it reads no more and finishes its batches. Keep calling [`Worker::turn`], so that
     /// it stays a member.
     pub fn hold(&mut self) {
-        if self.holding {
-            return;
-        }
         self.holding = true;
-        if matches!(self.group, Group::Running) && !self.paused {
-            // A courtesy, as in a drain: what comes all the same is sought back.
-            let partitions = self.readable();
-            if let Err(error) = self.log.pause(&partitions) {
-                tracing::debug!(%error, "pausing to stand still");
-            }
-            self.paused = true;
-        }
     }
 
     /// Ends a [`Worker::hold`].

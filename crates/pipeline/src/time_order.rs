@@ -275,7 +275,8 @@ impl State {
         let Some(size) = lane.held.front().map(Held::size) else {
             return Ok(None);
         };
-        if lane.full && lane.bytes - size <= share / 2 {
+        // Late, so that few pauses are needed, and not too late, so that the next records are there in time.
+        if lane.full && lane.bytes - size <= share / 4 {
             if !lane.paused {
                 log.resume(std::slice::from_ref(&lane.partition))?;
             }
@@ -497,6 +498,12 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             }
         }
         Ok(())
+    }
+
+    fn rest(&self, wait: Duration) {
+        // Nobody was asked: that is no silence.
+        self.state.borrow_mut().quiet_since = None;
+        self.log.rest(wait);
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {

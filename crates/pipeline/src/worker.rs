@@ -13,7 +13,7 @@ use changegate_types::TimeMicros;
 use tracing::Span;
 
 use crate::batch::{Batch, BatchLimits};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::error::Error;
 use crate::fence::BatchIds;
 use crate::judge::Judge;
@@ -74,6 +74,10 @@ impl Default for WorkerSettings {
     }
 }
 
+/// A worker that cannot read rests so long before it pauses: most batches are written sooner, and a pause throws away what
+/// the client has fetched ahead.
+const REST_MAX: Duration = Duration::from_secs(1);
+
 /// One member of the group, with its batch under construction and its batch under way. Everything it does happens in
 /// [`Worker::turn`], on the thread that calls it.
 pub struct Worker<P: Ports> {
@@ -97,6 +101,8 @@ pub struct Worker<P: Ports> {
     pub(crate) holding: bool,
     /// Kafka time of the oldest record of batches that were dropped and are yet to be read again.
     dropped: Option<TimeMicros>,
+    /// Since when it has not read, though it has partitions, and has not paused them.
+    resting: Option<Duration>,
     stopping: bool,
     poison: Poison,
 }
@@ -181,6 +187,7 @@ impl<P: Ports> Worker<P> {
             paused: false,
             holding: false,
             dropped: None,
+            resting: None,
             stopping: false,
             poison: Poison::default(),
         }
@@ -194,9 +201,10 @@ impl<P: Ports> Worker<P> {
         let now = self.clock.now();
         self.start_if_due(now)?;
         if self.may_read() {
+            self.resting = None;
             self.read(now)?;
         } else {
-            self.serve()?;
+            self.serve(now)?;
         }
         self.follow_group()?;
         let now = self.clock.now();
@@ -244,11 +252,27 @@ impl<P: Ports> Worker<P> {
     }
 
     fn may_read(&self) -> bool {
-        matches!(self.group, Group::Running) && !self.paused && !self.holding
+        matches!(self.group, Group::Running) && !self.paused && !self.holding && !self.is_full()
     }
 
-    /// Polls to stay a member. No partition is read, so nothing comes; what comes all the same is read again later.
-    fn serve(&mut self) -> Result<(), Error> {
+    fn is_full(&self) -> bool {
+        self.open.is_full(&self.settings.batch)
+    }
+
+    /// Stays a member without reading. For a moment it rests; when that is over it pauses its partitions and polls, so that
+    /// nothing comes, and what comes all the same is read again later.
+    fn serve(&mut self, now: Now) -> Result<(), Error> {
+        if matches!(self.group, Group::Running) && !self.paused {
+            let since = *self.resting.get_or_insert(now.up);
+            if now.up.saturating_sub(since) < REST_MAX {
+                self.log.rest(self.wait());
+                return Ok(());
+            }
+            let partitions = self.readable();
+            self.log.pause(&partitions).map_err(Error::Log)?;
+            self.paused = true;
+            self.observer.paused(self.is_full());
+        }
         let polled = self.log.poll(self.settings.poll_wait);
         let polled = polled.map(|message| {
             message.map(|message| {
@@ -269,14 +293,24 @@ impl<P: Ports> Worker<P> {
             Ok(_) => {}
             Err(error) => self.log_trouble(error)?,
         }
-        let may_resume = self.paused && !self.holding && !self.open.is_full(&self.settings.batch);
+        let may_resume = self.paused && !self.holding && !self.is_full();
         if may_resume && matches!(self.group, Group::Running) {
             let partitions = self.readable();
             self.log.resume(&partitions).map_err(Error::Log)?;
             self.paused = false;
+            self.resting = None;
             self.observer.paused(false);
         }
         Ok(())
+    }
+
+    /// How long to wait for what may come. While a batch is under way its answer may be there any moment.
+    fn wait(&self) -> Duration {
+        if self.tick.is_busy() {
+            self.settings.poll_wait.min(Duration::from_millis(1))
+        } else {
+            self.settings.poll_wait
+        }
     }
 
     pub(crate) fn readable(&self) -> Vec<TopicPartition> {

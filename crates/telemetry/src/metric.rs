@@ -131,9 +131,9 @@ metrics! {
     Rebalances = "changegate_rebalances_total", Kind::Counter, ["kind"],
         "Rebalances, by kind (assigned, revoked, lost).";
     Pauses = "changegate_pauses_total", Kind::Counter, ["worker"],
-        "Times that reading stopped because both batches were full.";
+        "Times that partitions were paused because both batches had been full for a second.";
     Paused = "changegate_paused", Kind::Gauge, ["worker"],
-        "1 while a worker reads nothing because both batches are full.";
+        "1 while partitions are paused because both batches have been full for a second.";
     UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, ["worker"],
         "Encoded bytes in the two batches of a worker.";
     OperationsNoted = "changegate_operations_total", Kind::Counter, ["kind"],

@@ -24,6 +24,7 @@ impl<P: Ports> Worker<P> {
     /// Reads and judges one block.
     pub(super) fn read(&mut self, now: Now) -> Result<(), Error> {
         self.unstall()?;
+        let wait = self.wait();
         let Self {
             log,
             judge,
@@ -39,11 +40,6 @@ impl<P: Ports> Worker<P> {
             ..
         } = self;
         arena.reset();
-        let wait = if tick.is_busy() {
-            settings.poll_wait.min(Duration::from_millis(1))
-        } else {
-            settings.poll_wait
-        };
         let (messages, failed) = gather(log, wait, open, ids, settings.block_max, now);
         let outcome = if messages.is_empty() {
             Ok(None)
@@ -84,7 +80,6 @@ impl<P: Ports> Worker<P> {
             Err(Stopped::Ledger(_)) => first_offsets(&messages),
             _ => Vec::new(),
         };
-        let bytes_full = open.is_full(&settings.batch);
         drop(messages);
         if let Some(error) = failed {
             self.log_trouble(error)?;
@@ -104,14 +99,7 @@ impl<P: Ports> Worker<P> {
             }
             Err(Stopped::OtherLife(life)) => return self.restart(life),
         }
-        self.stall()?;
-        if bytes_full && !self.paused {
-            let partitions = self.readable();
-            self.log.pause(&partitions).map_err(Error::Log)?;
-            self.paused = true;
-            self.observer.paused(true);
-        }
-        Ok(())
+        self.stall()
     }
 
     /// Goes back to where a block began in each partition.

@@ -115,6 +115,7 @@ impl<P: Ports> Worker<P> {
             .collect();
         self.parts = parts;
         self.paused = false;
+        self.resting = None;
         self.dropped = None;
         self.observer.assigned(&starts);
         Ok(())

@@ -147,6 +147,8 @@ pub(crate) struct FakeLog {
     clock: FakeClock,
     /// When the member last fenced a batch.
     pub(crate) fenced_at: Rc<Cell<Duration>>,
+    /// Partitions paused or sought: each time a real client throws away what it has fetched ahead.
+    pub(crate) interrupted: Rc<Cell<usize>>,
 }
 
 impl FakeLog {
@@ -157,6 +159,7 @@ impl FakeLog {
             member,
             clock: clock.clone(),
             fenced_at: Rc::default(),
+            interrupted: Rc::default(),
             positions: RefCell::default(),
             random: RefCell::new(random),
         }
@@ -338,13 +341,17 @@ impl Log for FakeLog {
     }
 
     fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), LogError> {
+        self.interrupted.set(self.interrupted.get() + 1);
         if let Some((position, _)) = self.positions.borrow_mut().get_mut(&partition.partition) {
             *position = offset;
         }
         Ok(())
     }
 
+    fn rest(&self, _: Duration) {}
+
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.interrupted.set(self.interrupted.get() + partitions.len());
         let mut positions = self.positions.borrow_mut();
         for name in partitions {
             if let Some((_, paused)) = positions.get_mut(&name.partition) {

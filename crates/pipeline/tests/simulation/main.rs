@@ -4,6 +4,7 @@
 
 mod broker;
 mod check;
+mod flow;
 mod ledger;
 mod mind;
 mod order;

@@ -102,7 +102,7 @@ fn assert_whole(seen: &[(i32, i64, i64)]) {
 
 #[test]
 fn a_backlog_is_read_in_the_order_of_its_times_within_little_memory() {
-    for bytes_max in [100, 3_000, 1 << 20] {
+    for (bytes_max, pauses_max) in [(100, usize::MAX), (3_000, 15), (30_000, 0), (1 << 20, 0)] {
         let (broker, clock) = (broker(), clock());
         let rules = OrderRules {
             bytes_max,
@@ -113,6 +113,8 @@ fn a_backlog_is_read_in_the_order_of_its_times_within_little_memory() {
         let seen = read(&log, &clock);
         assert_whole(&seen);
         assert_eq!(falls_back(&seen), 0, "{bytes_max} bytes");
+        let pauses = log.inner().interrupted.get();
+        assert!(pauses <= pauses_max, "{pauses} pauses with {bytes_max} bytes");
         // From here on records are handed through.
         broker.borrow_mut().partitions[0].push(stored(20, 20_000));
         let next = (0..100).find_map(|_| log.poll(Duration::ZERO).unwrap());

@@ -27,9 +27,11 @@ pub(crate) const PARTITIONS: usize = 3;
 const MONTH_MICROS: i64 = 31 * 24 * 3_600 * 1_000_000;
 
 pub(crate) struct Member {
-    worker: Worker<Fakes>,
+    pub(crate) worker: Worker<Fakes>,
     desk: Rc<RefCell<FakeDesk>>,
-    mind: Rc<RefCell<Mind>>,
+    pub(crate) mind: Rc<RefCell<Mind>>,
+    /// Partitions that it paused or sought.
+    pub(crate) interrupted: Rc<Cell<usize>>,
     id: u64,
     tag: u64,
 }
@@ -41,7 +43,7 @@ pub(crate) struct World {
     pub(crate) sent: Rc<RefCell<Vec<Outgoing>>>,
     pub(crate) clock: FakeClock,
     recent: Arc<Recent>,
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
     next_tag: u64,
     kills: u32,
     wipes: u32,
@@ -51,6 +53,8 @@ pub(crate) struct World {
     pub(crate) spoilt: u32,
     /// Of a partition that a process knows nothing of, so many records before the start are learned from.
     pub(crate) learn_back: i64,
+    /// Bytes of a backlog that fit in any case.
+    pub(crate) holds: Option<usize>,
     uid: u128,
     pub(crate) lives: Vec<u32>,
     /// Records that the ledger holds, of its first so many rows; and up to where each partition's commits were checked.
@@ -87,6 +91,7 @@ impl World {
             wipes: 0,
             durable: Rc::default(),
             spoilt: 0,
+            holds: None,
             learn_back: if random.chance(50) { 0 } else { i64::MAX },
             uid,
             lives: vec![0; PARTITIONS],
@@ -100,19 +105,19 @@ impl World {
         }
     }
 
-    fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
         self.next_tag += 1;
         if self.random.chance(50) {
             // A process of its own knows nothing of what others have read.
             self.recent = Arc::new(Recent::new(1 << 14));
         }
         let log = FakeLog::join(&self.broker, &self.clock, self.random.fork());
-        let id = log.member;
+        let (id, interrupted) = (log.member, Rc::clone(&log.interrupted));
         let desk = FakeDesk::new(&self.ledger, &log, &self.clock, self.random.fork());
         let desk = Rc::new(RefCell::new(desk));
         let rules = OrderRules {
             // Some hold little, some give up early, some read as it comes.
-            bytes_max: 1 << self.random.below(20),
+            bytes_max: self.holds.unwrap_or(1) << self.random.below(20),
             hold_max: Duration::from_secs(self.random.below(3) * 10),
             patience: Duration::from_millis(200),
         };
@@ -181,6 +186,7 @@ impl World {
             worker,
             desk,
             mind,
+            interrupted,
             id,
             tag: self.next_tag,
         });
@@ -286,7 +292,7 @@ impl World {
         }
     }
 
-    fn finished(&self) -> bool {
+    pub(crate) fn finished(&self) -> bool {
         let broker = self.broker.borrow();
         (0..PARTITIONS).all(|partition| {
             let last = broker.partitions[partition]
