@@ -9,6 +9,7 @@ use std::time::Duration;
 use changegate_clickhouse::LedgerClient;
 use changegate_kafka::Admin;
 use changegate_pipeline::log::TopicPartition;
+use changegate_pipeline::rows::Why;
 use changegate_pipeline::{Ports, Worker};
 use changegate_telemetry::{Clock as _, Gauge, Metric, Metrics, SystemClock, Tasks, spawn};
 
@@ -319,7 +320,8 @@ impl Fault {
 /// its successor has read back.
 pub(crate) fn watch_copies(ledger: LedgerClient, metrics: &Metrics, tasks: &Tasks) {
     let own = tasks.clone();
-    let superseded = metrics.counter(Metric::SupersededRows, &["late_insert"]);
+    let superseded = |why: Why| metrics.counter(Metric::SupersededRows, &[why.name()]);
+    let (late_inserts, identical) = (superseded(Why::LateInsert), superseded(Why::Identical));
     spawn(tasks, "copies", async move {
         loop {
             tokio::select! {
@@ -332,9 +334,9 @@ pub(crate) fn watch_copies(ledger: LedgerClient, metrics: &Metrics, tasks: &Task
             };
             match found {
                 Ok(copies) => {
-                    let count = copies.late_inserts + copies.identical;
-                    superseded.increment(count);
-                    if count > 0 {
+                    late_inserts.increment(copies.late_inserts);
+                    identical.increment(copies.identical);
+                    if copies.late_inserts + copies.identical > 0 {
                         tracing::warn!(
                             late_inserts = copies.late_inserts,
                             identical = copies.identical,

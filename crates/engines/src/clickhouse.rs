@@ -160,11 +160,6 @@ impl ClickHouse {
         self.plan.http_port
     }
 
-    /// The port of the native protocol, if it was asked for.
-    pub fn tcp_port(&self) -> Option<u16> {
-        self.plan.options.tcp_port
-    }
-
     /// The administrator.
     pub fn admin(&self) -> &Credentials {
         &self.plan.admin

@@ -14,12 +14,6 @@ const VOCABULARY: [f32; SHARED] = [1_000.0, 10_000.0, 1_000.0, 200.0, 48.0, 200.
 /// Below this a decayed count is none.
 const NEVER: f32 = 1e-6;
 
-/// Counts of peers and tenant as they stood at the last step of record time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SharedView<'a> {
-    pub(crate) table: &'a Table,
-}
-
 /// The numbers behind a feature row: what reasons quote. Counts are decayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
@@ -101,7 +95,7 @@ pub(crate) fn features(
     out: &mut Observed,
 ) -> [f32; PACES] {
     let unit = around.clock.unit;
-    let shared = around.shared.table;
+    let shared = around.shared;
     let peers = around.groups.key(facts.tenant, actor.group);
     let count = |key: u64| {
         let count = shared.get(key) * unit;

@@ -21,7 +21,6 @@ pub const EXPLAIN_FROM: f32 = 40.0;
 pub struct Scorer {
     model: Arc<Model>,
     state: Arc<State>,
-    explain_from: f32,
     agents: Shapes,
     facts: Vec<Facts>,
     observed: Vec<Observed>,
@@ -36,7 +35,6 @@ impl Scorer {
         Self {
             model,
             state,
-            explain_from: EXPLAIN_FROM,
             agents: Facts::agents(),
             facts: Vec::new(),
             observed: Vec::new(),
@@ -44,18 +42,6 @@ impl Scorer {
             rows: Vec::new(),
             forest_sums: Vec::new(),
         }
-    }
-
-    /// Reasons are written out from this risk on; below it they name the feature and its general meaning.
-    #[must_use]
-    pub fn explain_from(mut self, points: f32) -> Self {
-        self.explain_from = points;
-        self
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
     }
 
     /// The state.
@@ -83,7 +69,7 @@ impl Scorer {
             let stratum = Stratum::of(&self.facts[at]);
             let raw = detectors.raw(forest_sum, observed.ecod);
             let judged = self.model.calibrated(stratum, raw);
-            let reasons = if judged.risk.points() >= self.explain_from {
+            let reasons = if judged.risk.points() >= EXPLAIN_FROM {
                 let contributions = detectors.contributions(&observed.steps, forest_sum, observed.ecod);
                 reason::reasons(arena, event, Some(&observed.evidence), &contributions)
             } else {

@@ -22,7 +22,6 @@ pub use snapshot::SnapshotError;
 use changegate_types::{ChangeEvent, TimeMicros};
 
 use crate::ecod::Ecod;
-use crate::extract::SharedView;
 use crate::facts::Facts;
 use phases::{Names, Phases, Seen};
 use shard::{Gate, Shard, Surroundings};
@@ -214,12 +213,9 @@ impl State {
 
     fn observe_within_step(&self, facts: &[Facts], order: &mut ShardOrder, out: &mut [Observed]) -> bool {
         let shared = self.read_shared();
-        let view = SharedView {
-            table: &shared.counts,
-        };
         let around = Surroundings {
             clock: shared.clock,
-            shared: &view,
+            shared: &shared.counts,
             groups: &self.groups,
             gate: self.gate.as_ref().map(|(ecod, unusual_from)| Gate {
                 ecod,
@@ -358,11 +354,6 @@ impl State {
             size.counts_evicted += shard.counts.evicted();
         }
         size
-    }
-
-    /// The limits that it was made with.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 }
 

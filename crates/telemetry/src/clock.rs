@@ -1,7 +1,4 @@
-use std::{
-    sync::atomic::{AtomicI64, AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use changegate_types::TimeMicros;
 use rustix::time::{ClockId, clock_gettime};
@@ -41,69 +38,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
-#[derive(Debug, Default)]
-pub struct FixedClock {
-    now: AtomicI64,
-    up_micros: AtomicU64,
-}
-
-impl FixedClock {
-    /// Stands at `now`, on a machine that was started just then.
-    pub const fn new(now: TimeMicros) -> Self {
-        Self {
-            now: AtomicI64::new(now.0),
-            up_micros: AtomicU64::new(0),
-        }
-    }
-
-    /// The wall clock jumps to `now`, back too; the time since the start does not.
-    pub fn set(&self, now: TimeMicros) {
-        self.now.store(now.0, Ordering::Release);
-    }
-
-    /// Both move on.
-    pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        self.now.fetch_add(by, Ordering::AcqRel);
-        self.up_micros.fetch_add(by.unsigned_abs(), Ordering::AcqRel);
-    }
-}
-
-impl Clock for FixedClock {
-    fn now(&self) -> TimeMicros {
-        TimeMicros(self.now.load(Ordering::Acquire))
-    }
-
-    fn up(&self) -> Duration {
-        Duration::from_micros(self.up_micros.load(Ordering::Acquire))
-    }
-}
-
-impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
-    fn now(&self) -> TimeMicros {
-        self.as_ref().now()
-    }
-
-    fn up(&self) -> Duration {
-        self.as_ref().up()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_fixed_clock_moves_when_told() {
-        let clock = FixedClock::new(TimeMicros(5));
-        assert_eq!(clock.now(), TimeMicros(5));
-        clock.advance(Duration::from_millis(1));
-        assert_eq!(clock.now(), TimeMicros(1_005));
-        clock.set(TimeMicros(-3));
-        assert_eq!(clock.now(), TimeMicros(-3));
-        assert_eq!(clock.up(), Duration::from_millis(1));
-    }
 
     #[test]
     fn the_system_clock_is_in_this_century() {

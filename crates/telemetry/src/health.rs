@@ -200,11 +200,6 @@ impl Component {
         self.beat_millis.store(self.health.millis(), Ordering::Relaxed);
     }
 
-    /// Takes the component out of the registry: it has done what it had to do.
-    pub fn remove(self) {
-        self.health.lock().remove(&*self.name);
-    }
-
     fn set(&self, state: State, code: &'static str, detail: String) {
         {
             let mut entries = self.health.lock();
@@ -278,8 +273,6 @@ mod tests {
         );
         store.failed("schema", "no table");
         assert!(!health.is_live());
-        store.remove();
-        assert!(health.is_live() && health.is_ready());
     }
 
     #[test]

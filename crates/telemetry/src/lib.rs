@@ -18,12 +18,12 @@ mod tasks;
 mod trace_context;
 mod traces;
 
-pub use clock::{Clock, FixedClock, SystemClock};
+pub use clock::{Clock, SystemClock};
 pub use health::{Component, Health, Report, State};
 pub use http::{HttpError, router, serve};
 pub use logs::{LogError, LogFormat, LogSettings, TelemetryGuard, check_filter, init};
 pub use metric::{Kind, Metric};
 pub use metrics::{Counter, Gauge, Histogram, Metrics, spawn_upkeep};
 pub use tasks::{Shutdown, Stopped, Tasks, shutdown_on_signals, spawn, spawn_thread};
-pub use trace_context::{TRACEPARENT, TraceParent, continue_trace, current_traceparent, link_trace};
+pub use trace_context::{TraceParent, current_traceparent, link_trace};
 pub use traces::{TraceError, TraceSettings};

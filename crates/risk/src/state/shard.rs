@@ -8,7 +8,7 @@ use super::phases::{Phases, Seen};
 use super::table::Table;
 use super::{Clock, Limits, Observed, PeerGroups, SHARDS};
 use crate::ecod::Ecod;
-use crate::extract::{self, SharedView};
+use crate::extract;
 use crate::facts::{FIELDS, Facts, Field, SHARED};
 use crate::hash::mix;
 
@@ -70,7 +70,8 @@ pub(crate) struct Gate<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) clock: Clock,
-    pub(crate) shared: &'a SharedView<'a>,
+    /// Counts of peers and tenant as they stood at the last step of record time.
+    pub(crate) shared: &'a Table,
     pub(crate) groups: &'a PeerGroups,
     pub(crate) gate: Option<Gate<'a>>,
     pub(crate) limits: &'a Limits,
@@ -101,15 +102,14 @@ impl Shard {
     pub(crate) fn observe(&mut self, facts: &Facts, around: &Surroundings<'_>, out: &mut Observed) {
         let slot = self.slot(facts, around);
         // Whoever finds no room has a history of this one event.
-        let mut stranger = Actor::new(
-            facts.actor,
-            facts.kind,
-            around.groups.of(facts.actor, facts.kind),
-            facts.second,
-        );
+        let mut stranger;
         let actor = match slot {
             Some(slot) => &mut self.actors[slot as usize],
-            None => &mut stranger,
+            None => {
+                let group = around.groups.of(facts.actor, facts.kind);
+                stranger = Actor::new(facts.actor, facts.kind, group, facts.second);
+                &mut stranger
+            }
         };
         let second = actor.turn(facts.second);
         let mut facts = *facts;
