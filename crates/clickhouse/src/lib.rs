@@ -2,7 +2,7 @@
 //!
 //! In: rows as the pipeline hands them over ([`RowBinary`]), blocks to insert and questions about what is there
 //! ([`ClickHouseLedger`]), SQL that people ask ([`LedgerClient::copy`]). Out: typed errors that say what may be assumed
-//! about the rows ([`Error::class`]), and the tables and views themselves (`migrations/*.sql`, [`migrate`], [`grants`]).
+//! about the rows ([`Trouble::class`]), and the tables and views themselves (`migrations/*.sql`, [`migrate`], [`grants`]).
 //!
 //! # Invariants
 //! - Nothing in the ledger is updated, replaced or deleted: there is no such statement here but in tests.
