@@ -213,7 +213,8 @@ impl<W: Write> Printer<W> {
         match (self.format, self.table) {
             (Format::Json, _) if self.printed == 0 => writeln!(self.out, "[]")?,
             (Format::Json, _) => writeln!(self.out, "\n]")?,
-            (_, Some(table)) => writeln!(self.out, "{}", table.trim_fmt())?,
+            // A header over nothing says nothing.
+            (_, Some(table)) if self.printed > 0 => writeln!(self.out, "{}", table.trim_fmt())?,
             _ => {}
         }
         self.out.flush()?;

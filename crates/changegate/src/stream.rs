@@ -87,7 +87,7 @@ fn learning_over(phase: PhaseEnd) -> Operation {
         stratum,
         events,
     } = phase;
-    tracing::warn!(
+    tracing::info!(
         tenant,
         source,
         stratum,

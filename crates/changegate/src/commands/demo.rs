@@ -172,9 +172,9 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         "\nThe whole demo took {:.0} s. Go on with:",
         started.elapsed().as_secs_f32()
     );
-    say!("  changegate simulate --days 2 --to ./events     native events of every source, to try things on");
+    say!("  changegate simulate --days 2 --until $(date +%F) --to ./events");
     say!("  changegate score --source aws.cloudtrail --output table ./events/aws.cloudtrail.jsonl");
-    say!("  changegate up                                  the same engines and stream, until Ctrl-C");
+    say!("  changegate up");
     drop(engines);
     Ok(true)
 }

@@ -130,7 +130,7 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
     }
     say!("Data        {}", settings.engines.data_dir.display());
     say!("In another terminal, in this folder:");
-    say!("  changegate simulate --days 2 --to ./events     native events of every source, to try things on");
+    say!("  changegate simulate --days 2 --until $(date +%F) --to ./events");
     say!("  changegate ingest --source aws.cloudtrail ./events/aws.cloudtrail.jsonl");
     say!("  changegate approvals list");
     say!("  changegate sql \"SELECT * FROM v_conservation\"");

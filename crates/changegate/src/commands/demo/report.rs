@@ -8,10 +8,13 @@ use changegate_clickhouse::LedgerClient;
 use serde_json::Value;
 
 use super::samples::TENANT;
-use crate::output::{Plain, plain};
+use crate::output::{Plain, plain, screen_width};
 
-/// Width of a reason's line.
+/// Width of a line where nobody says how wide the screen is, and at the least.
 const WIDTH: usize = 96;
+const WIDTH_MIN: usize = 60;
+/// What stands before each line of a reason.
+const INDENT: &str = "            ";
 
 pub(super) struct Report<'a> {
     pub(super) runtime: &'a tokio::runtime::Runtime,
@@ -76,12 +79,13 @@ impl Report<'_> {
              FROM {}.v_changes WHERE is_change AND tenant_uid != '{TENANT}' ORDER BY risk DESC, score_raw DESC LIMIT 10",
             self.database
         ))?;
+        let screen = screen_width().map_or(WIDTH, |width| usize::from(width).max(WIDTH_MIN));
+        let width = screen - INDENT.len() - 2;
         for (rank, row) in (1..).zip(&rows) {
             let text = |name: &str| plain(row[name].as_str().unwrap_or_default());
             let incident = row["native_uid"].as_str().and_then(|id| kinds.get(id));
-            say!(
-                "{rank:3}. {:5.1}  {} in {}: {}{}",
-                row["points"].as_f64().unwrap_or_default(),
+            let change = format!(
+                "{} in {}: {}{}",
                 text("actor_name"),
                 text("environment"),
                 text("api_operation"),
@@ -90,13 +94,20 @@ impl Report<'_> {
                     resources => format!(" ({resources})"),
                 },
             );
+            let points = row["points"].as_f64().unwrap_or_default();
+            for (number, line) in wrapped(&change, width).iter().enumerate() {
+                match number {
+                    0 => say!("{rank:3}. {points:5.1}  {line}"),
+                    _ => say!("{INDENT}  {line}"),
+                }
+            }
             if let Some(kind) = incident {
-                say!("            injected incident: {kind}");
+                say!("{INDENT}injected incident: {kind}");
             }
             for reason in row["why"].as_array().into_iter().flatten().take(2) {
                 let reason = plain(reason.as_str().unwrap_or_default());
-                for (number, line) in wrapped(&reason, WIDTH - 14).iter().enumerate() {
-                    say!("            {} {line}", if number == 0 { '-' } else { ' ' });
+                for (number, line) in wrapped(&reason, width).iter().enumerate() {
+                    say!("{INDENT}{} {line}", if number == 0 { '-' } else { ' ' });
                 }
             }
         }
