@@ -261,7 +261,15 @@ impl Normalizer {
             shipper::unwrap(self.source, &mut context, root, &mut found);
         }
         if found.is_empty() {
-            let reason = bumpalo::format!(in arena, "{:?} is none of the envelopes of {}", root.kind(), self.source.name());
+            let what = match root.kind() {
+                Kind::Object => "this JSON object",
+                Kind::Array => "this JSON list",
+                Kind::Missing | Kind::Null | Kind::Bool | Kind::Number | Kind::String => {
+                    "a single JSON value"
+                }
+            };
+            let reason =
+                bumpalo::format!(in arena, "{} is none of the envelopes of {}", what, self.source.name());
             let reason = reason.into_bump_str();
             children.push(Child::Reject(Reject {
                 code: RejectCode::UnknownEnvelope,
