@@ -1,7 +1,7 @@
 //! Cost per stage and end to end, printed as ratios within one run.
 
 use changegate_normalize::{EnvironmentRule, Environments, TenantSettings};
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_types::{RawRecord, TimeMicros};
 
 pub mod counts;
 pub mod engines;
@@ -56,17 +56,5 @@ pub fn rival() -> anyhow::Result<generic::Generic> {
 
 /// A record as Kafka delivers it.
 pub fn raw_record(value: &[u8]) -> RawRecord<'_> {
-    let position = Position {
-        topic: "t",
-        incarnation: 0,
-        partition: 0,
-        offset: 0,
-    };
-    RawRecord {
-        position,
-        kafka_time: KAFKA_TIME,
-        key: None,
-        headers: &[],
-        value: Some(value),
-    }
+    RawRecord::of_no_topic(value, KAFKA_TIME)
 }

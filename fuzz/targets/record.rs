@@ -1,7 +1,7 @@
 //! What the targets have alike: the normalizer of the source under trial, and a record around bytes.
 
 use changegate_normalize::{Normalizer, TenantSettings, TopicSettings, source_names};
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_types::{RawRecord, TimeMicros};
 
 thread_local! {
     static NORMALIZER: Normalizer = {
@@ -28,16 +28,5 @@ pub(crate) fn of_source(run: impl FnOnce(&Normalizer)) {
 
 /// A record with this value, of 2026-11-24.
 pub(crate) fn around(value: &[u8]) -> RawRecord<'_> {
-    RawRecord {
-        position: Position {
-            topic: "t",
-            incarnation: 0,
-            partition: 0,
-            offset: 0,
-        },
-        kafka_time: TimeMicros(1_795_478_400_000_000),
-        key: None,
-        headers: &[],
-        value: Some(value),
-    }
+    RawRecord::of_no_topic(value, TimeMicros(1_795_478_400_000_000))
 }

@@ -11,7 +11,7 @@ use changegate_normalize::{Child, source_names};
 use changegate_policy::decide;
 use changegate_risk::{Model, Scorer, State};
 use changegate_simulator::{Config, Simulation, header_pairs};
-use changegate_types::{ChangeEvent, Decision, Position, RawRecord, Score, TimeMicros};
+use changegate_types::{ChangeEvent, Decision, RawRecord, Score, TimeMicros};
 
 use crate::commands::train::Readers;
 use crate::{memory, setup};
@@ -72,16 +72,9 @@ impl Tenant {
             let time = TimeMicros::from_millis(emitted.record_time_ms);
             let headers = header_pairs(emitted.headers);
             let record = RawRecord {
-                position: Position {
-                    topic: emitted.source,
-                    incarnation: 0,
-                    partition: 0,
-                    offset: emitted.record as i64,
-                },
-                kafka_time: time,
                 key: emitted.key,
                 headers: &headers,
-                value: Some(emitted.value),
+                ..RawRecord::of_no_topic(emitted.value, time)
             };
             let Some(reader) = self.readers.reader(emitted)? else {
                 return Ok(());

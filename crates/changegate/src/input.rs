@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use bumpalo::Bump;
 use changegate_json::{Indexer, Limits};
 use changegate_normalize::{Child, JsonLine, Normalizer};
-use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+use changegate_types::{Mark, RawRecord, TimeMicros};
 
 use crate::output;
 
@@ -135,32 +135,11 @@ pub(crate) fn each_child(
     for (line, value) in records(bytes) {
         arena.reset();
         progress.inc(value.len() as u64 + 1);
-        let position = Position {
-            topic: "",
-            incarnation: 0,
-            partition: 0,
-            offset: line,
-        };
-        let mut record = RawRecord {
-            position,
-            kafka_time: clock.now(),
-            key: None,
-            headers: &[],
-            value: Some(value),
-        };
+        let mut record = RawRecord::of_no_topic(value, clock.now());
+        record.position.offset = line;
         if clock.0.is_none() {
             // The first time that is stated starts the clock.
-            let stated = normalizer
-                .record(&arena, &record)
-                .children
-                .iter()
-                .find_map(|child| match child {
-                    Child::Change(event) | Child::Learn(event) if !event.marks.has(Mark::MissingTime) => {
-                        Some(event.event_time)
-                    }
-                    _ => None,
-                });
-            clock.0 = stated;
+            clock.0 = normalizer.record(&arena, &record).stated_time();
             record.kafka_time = clock.now();
         }
         let normalized = normalizer.record(&arena, &record);

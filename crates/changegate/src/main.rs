@@ -13,6 +13,7 @@ mod first_days;
 mod input;
 mod local;
 mod memory;
+mod metered;
 mod operations;
 mod setup;
 mod stream;

@@ -26,7 +26,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::crew::{Crew, Ends, watch_copies, watch_topics};
 use crate::memory::{Memory, Positions};
-use crate::watch::{MeteredDesk, Sampler, Surroundings, TracedOutbox, Watch};
+use crate::metered::{MeteredDesk, TracedOutbox};
+use crate::watch::{Sampler, Surroundings, Watch};
 use crate::{operations, setup};
 
 pub(crate) use crate::watch::Totals;

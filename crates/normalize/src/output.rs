@@ -1,4 +1,4 @@
-use changegate_types::{ChangeEvent, Digest, Reject, SkipReason};
+use changegate_types::{ChangeEvent, Digest, Mark, Reject, SkipReason, TimeMicros};
 
 /// What one record came to. Everything borrows from the record or from the block's arena.
 #[derive(Debug)]
@@ -16,6 +16,18 @@ pub struct NormalizedRecord<'a> {
     pub secrets_masked: u32,
     /// The children in their order. Never empty: a record without children has one `Skip` or `Reject`.
     pub children: &'a [Child<'a>],
+}
+
+impl NormalizedRecord<'_> {
+    /// When its first event that states a time says it happened.
+    pub fn stated_time(&self) -> Option<TimeMicros> {
+        self.children.iter().find_map(|child| match child {
+            Child::Change(event) | Child::Learn(event) if !event.marks.has(Mark::MissingTime) => {
+                Some(event.event_time)
+            }
+            _ => None,
+        })
+    }
 }
 
 /// How one child ends. No other way exists.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use bumpalo::Bump;
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_types::{RawRecord, TimeMicros};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -142,18 +142,9 @@ fn with_children<T>(
         .iter()
         .map(|(name, value)| (*name, value.as_bytes()))
         .collect();
-    let position = Position {
-        topic: "t",
-        incarnation: 0,
-        partition: 0,
-        offset: 0,
-    };
     let record = RawRecord {
-        position,
-        kafka_time: KAFKA_TIME,
-        key: None,
         headers: &headers,
-        value: Some(bytes),
+        ..RawRecord::of_no_topic(bytes, KAFKA_TIME)
     };
     let normalized = normalizer.record(&arena, &record);
     assert!(!normalized.children.is_empty(), "a record always ends somehow");

@@ -41,6 +41,22 @@ pub struct RawRecord<'a> {
 }
 
 impl<'a> RawRecord<'a> {
+    /// A value that stands in no topic, such as a line of a file, without key and headers.
+    pub const fn of_no_topic(value: &'a [u8], kafka_time: TimeMicros) -> Self {
+        Self {
+            position: Position {
+                topic: "",
+                incarnation: 0,
+                partition: 0,
+                offset: 0,
+            },
+            kafka_time,
+            key: None,
+            headers: &[],
+            value: Some(value),
+        }
+    }
+
     /// The last header of this name, compared without case, where it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         let found = self

@@ -76,6 +76,19 @@ fn differences(site: &Site, name: &str, reference: &str) -> [u64; 3] {
     )
 }
 
+/// Reads the topic once more, undisturbed, into the database `<name>_reference`, and holds that each row is the same.
+fn assert_as_undisturbed(site: &Site, name: &str, topic: &'static str, rows_min: u64) {
+    let other = format!("{name}_reference");
+    let reference = config(site, &other, topic);
+    let mut program = reference.serve(site);
+    read_all(site, &reference, &mut program);
+    assert!(program.terminate().0.success());
+    let [rows, risks, different] = differences(site, name, &other);
+    println!("  {name}: {rows} rows, {risks} different risks, {different} differ from an undisturbed run");
+    assert!(rows >= rows_min && risks > 10, "{rows} rows, {risks} risks");
+    assert_eq!(different, 0);
+}
+
 pub(crate) fn a_restart_scores_as_if_there_had_been_none(site: &Site) {
     let restarted = config(site, "restart", TOPIC);
     restarted.create_topics(site);
@@ -117,16 +130,7 @@ pub(crate) fn a_restart_scores_as_if_there_had_been_none(site: &Site) {
     );
     assert!(program.terminate().0.success());
 
-    let reference = config(site, "restart_reference", TOPIC);
-    let mut program = reference.serve(site);
-    read_all(site, &reference, &mut program);
-    assert!(program.terminate().0.success());
-    let [rows, risks, different] = differences(site, "restart", "restart_reference");
-    println!(
-        "  {rows} rows after two restarts and a kill, {risks} different risks, {different} differ from no restart"
-    );
-    assert!(rows >= 4 * PART && risks > 10, "{rows} rows, {risks} risks");
-    assert_eq!(different, 0);
+    assert_as_undisturbed(site, "restart", TOPIC, 4 * PART);
 }
 
 pub(crate) fn a_batch_that_came_to_nothing_has_taught_nothing(site: &Site) {
@@ -180,16 +184,7 @@ pub(crate) fn a_batch_that_came_to_nothing_has_taught_nothing(site: &Site) {
     );
     assert!(program.terminate().0.success());
 
-    let reference = config(site, "dropped_reference", TOPIC);
-    let mut program = reference.serve(site);
-    read_all(site, &reference, &mut program);
-    assert!(program.terminate().0.success());
-    let [rows, risks, different] = differences(site, "dropped", "dropped_reference");
-    println!(
-        "  {rows} rows with 2 batches dropped, {risks} different risks, {different} differ from none dropped"
-    );
-    assert!(rows >= 3 * PART && risks > 10, "{rows} rows, {risks} risks");
-    assert_eq!(different, 0);
+    assert_as_undisturbed(site, "dropped", TOPIC, 3 * PART);
 }
 
 pub(crate) fn a_snapshot_that_cannot_be_taken_is_said_and_left(site: &Site) {

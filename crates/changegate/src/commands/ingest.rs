@@ -11,8 +11,8 @@ use bumpalo::Bump;
 use changegate_config::{Settings, Topic};
 use changegate_json::{Indexer, Kind, Limits, Value};
 use changegate_kafka::{Admin, Sender};
-use changegate_normalize::{Child, JsonLine, Normalizer};
-use changegate_types::{Mark, Position, RawRecord, TimeMicros};
+use changegate_normalize::{JsonLine, Normalizer};
+use changegate_types::{RawRecord, TimeMicros};
 
 use super::Answer;
 use crate::args::Ingest;
@@ -197,26 +197,12 @@ impl Sending<'_> {
 
     /// Record time: the event's, or that of the record before where it states none, or one that cannot be.
     fn time(&mut self, arena: &Bump, headers: &[(&str, &[u8])], value: &[u8]) -> TimeMicros {
-        let position = Position {
-            topic: "",
-            incarnation: 0,
-            partition: 0,
-            offset: 0,
-        };
         let record = RawRecord {
-            position,
-            kafka_time: self.last,
-            key: None,
             headers,
-            value: Some(value),
+            ..RawRecord::of_no_topic(value, self.last)
         };
         let normalized = self.normalizer.record(arena, &record);
-        let stated = normalized.children.iter().find_map(|child| match child {
-            Child::Change(event) | Child::Learn(event) if !event.marks.has(Mark::MissingTime) => {
-                Some(event.event_time)
-            }
-            _ => None,
-        });
+        let stated = normalized.stated_time();
         let believed = self.received.0 - BEHIND_MICROS..=self.received.0 + AHEAD_MICROS;
         let clipped = stated.is_some_and(|time| !believed.contains(&time.0));
         self.counts.times_clipped += u64::from(clipped);

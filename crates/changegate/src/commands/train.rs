@@ -11,7 +11,7 @@ use changegate_normalize::{
 };
 use changegate_risk::{TrainOptions, Trainer, Truth};
 use changegate_simulator::{Config, Emitted, Organisation, Simulation, header_pairs, holdout};
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_types::{RawRecord, TimeMicros};
 
 use super::Answer;
 use super::simulate::midnight_ms;
@@ -171,18 +171,10 @@ fn from_simulation(asked: &Train, days: u32, options: TrainOptions) -> anyhow::R
         };
         let headers = header_pairs(emitted.headers);
         let kafka_time = TimeMicros::from_millis(emitted.record_time_ms);
-        let position = Position {
-            topic: emitted.source,
-            incarnation: 0,
-            partition: 0,
-            offset: emitted.record as i64,
-        };
         let record = RawRecord {
-            position,
-            kafka_time,
             key: emitted.key,
             headers: &headers,
-            value: Some(emitted.value),
+            ..RawRecord::of_no_topic(emitted.value, kafka_time)
         };
         if emitted.redelivery {
             return Ok(());

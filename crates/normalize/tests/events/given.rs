@@ -5,7 +5,7 @@ use std::path::Path;
 
 use changegate_normalize::{Normalizer, TenantSettings, TopicSettings};
 use changegate_simulator::{Config, Emitted, Simulation};
-use changegate_types::{Position, RawRecord, TimeMicros};
+use changegate_types::{RawRecord, TimeMicros};
 
 /// 2026-11-24T00:00:00Z: the end of the simulated days, and when records come in that state no time.
 pub(crate) const END: TimeMicros = TimeMicros(1_795_478_400_000_000);
@@ -20,18 +20,9 @@ pub(crate) fn normalizer(source: &str) -> Normalizer {
 }
 
 pub(crate) fn record<'a>(headers: &'a [(&'a str, &'a [u8])], value: &'a [u8]) -> RawRecord<'a> {
-    let position = Position {
-        topic: "t",
-        incarnation: 0,
-        partition: 0,
-        offset: 0,
-    };
     RawRecord {
-        position,
-        kafka_time: END,
-        key: None,
         headers,
-        value: Some(value),
+        ..RawRecord::of_no_topic(value, END)
     }
 }
 
