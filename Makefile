@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up by themselves, on Debian or Ubuntu with git, make and a Rust toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo up test bench fuzz lint fmt doc deny advisories
+.PHONY: help setup build demo up test soak bench fuzz lint fmt doc deny advisories
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ up: build ## engines and all stages on this machine, until Ctrl-C
 test: setup ## every test, against real engines
 	cargo build --release --locked -p changegate
 	cargo test --workspace --release --locked
+
+soak: setup ## faults, simulation, planted bugs and fuzz in full: hours (`make soak PARTS="simulation crash"`)
+	@scripts/soak.sh $(PARTS)
 
 bench: ## ratios to what the work costs at least (see benches/README.md)
 	@scripts/setup.sh --benches

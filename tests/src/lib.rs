@@ -4,12 +4,14 @@ mod beside;
 mod proxy;
 mod served;
 mod site;
+mod suite;
 mod wire;
 
 pub use beside::{Folder, Said, Up};
 pub use proxy::{Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};
+pub use suite::{Test, run, size};
 pub use wire::produce;
 
 use std::path::PathBuf;

@@ -12,10 +12,7 @@ mod telling;
 
 use std::process::ExitCode;
 
-use changegate_tests::Site;
-
-/// A test gets both engines, and makes topics, a group and a database of its own on them.
-type Test = (&'static str, fn(&Site));
+use changegate_tests::Test;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
 const DATABASES: &[&str] = &[
@@ -99,32 +96,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
-    let first = args.next();
-    // The engines are started through this program.
-    if first.as_deref() == Some("engine".as_ref()) {
-        let rest: Vec<_> = args.collect();
-        return changegate_engines::engine_main(&rest);
-    }
-    let filter = first
-        .and_then(|arg| arg.into_string().ok())
-        .filter(|arg| !arg.starts_with('-'));
-    let wanted = |name: &str| filter.as_deref().is_none_or(|filter| name.contains(filter));
-    let site = Site::start(DATABASES);
-    let mut failed = 0;
-    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
-        let started = std::time::Instant::now();
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&site)));
-        println!(
-            "test {name} ... {} ({:.1} s)",
-            if result.is_ok() { "ok" } else { "FAILED" },
-            started.elapsed().as_secs_f32()
-        );
-        failed += u32::from(result.is_err());
-    }
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    changegate_tests::run(DATABASES, TESTS)
 }
