@@ -55,7 +55,14 @@ fn events_go_in_and_requests_and_dead_letters_come_out() {
     dead_letters(&up);
     rescore(&up, &folder);
     answers(&up);
+    status(&up);
+    let mut ask = up.command(&["status"]);
     assert_eq!(up.stop(), Some(0));
+    let said = Said::by(&mut ask, "").status(1);
+    assert!(
+        said.out.contains("nobody answers") && said.out.contains("no `changegate up` runs"),
+        "{said:#?}"
+    );
 
     // The records of raw.mixed were CloudTrail's all the time: mended in the settings, they are replayed.
     let mended = SETTINGS
@@ -64,6 +71,31 @@ fn events_go_in_and_requests_and_dead_letters_come_out() {
     let up = Up::start(&folder, &mended);
     replay(&up);
     assert_eq!(up.stop(), Some(0));
+}
+
+fn status(up: &Up) {
+    let said = up.run(&["status", "--output", "json"]).status(0);
+    let picture: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let process = &picture["processes"][0];
+    assert_eq!(
+        (&picture["well"], &process["ready"], &process["lag_records"]),
+        (&true.into(), &true.into(), &0.into()),
+        "{picture}"
+    );
+    // What the process counted is what the ledger holds, of whatever age.
+    let ledger = up.sql("SELECT sum(read), sum(written), sum(dead_lettered) FROM v_conservation");
+    let counted = ["read", "written", "dead_lettered"].map(|name| process[name].to_string());
+    assert_eq!(counted.join("\t"), ledger);
+    assert!(process["rejects"]["not_json"].as_u64() > Some(0), "{process}");
+    assert_eq!(picture["kafka"]["lag_records"], 0);
+    assert_eq!(picture["ledger"]["operations"][0]["kind"], "replay");
+
+    let said = up.run(&["status"]).status(0);
+    let long = said.out.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(long, None, "{}", said.out);
+    assert!(said.out.lines().count() <= 30, "{}", said.out);
+    let said = up.run(&["status", "--at", "127.0.0.1:1"]).status(1);
+    assert!(said.out.contains("http://127.0.0.1:1/"), "{said:#?}");
 }
 
 fn ingest(up: &Up, folder: &Folder) {

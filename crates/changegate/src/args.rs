@@ -25,7 +25,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Feed it and ask it", &["ingest", "approvals", "dlq", "sql"]),
     (
         "Set up and look after",
-        &["config", "topics", "migrate", "doctor", "completions"],
+        &["status", "config", "topics", "migrate", "doctor", "completions"],
     ),
 ];
 
@@ -95,6 +95,13 @@ pub(crate) enum Command {
     ///
     /// Example: changegate dlq list --code not_json
     Dlq(Dlq),
+    /// Where the stream stands: its processes, Kafka, the ledger, on one screen.
+    ///
+    /// Asks the process that the settings name in http.listen, or those given with --at. Exit status 1 where one is not
+    /// ready, a part does not answer, a topic is missing, or the ledger misses what was read.
+    ///
+    /// Example: changegate status --at replica-0:9464 --at replica-1:9464
+    Status(Status),
     /// Check or show the settings.
     ///
     /// Example: changegate config show --redacted
@@ -166,6 +173,7 @@ impl Command {
             | Self::Topics(_)
             | Self::Sql(_)
             | Self::Demo
+            | Self::Status(_)
             | Self::Doctor(_)
             | Self::Completions { .. } => None,
         }
@@ -252,6 +260,15 @@ pub(crate) struct Ingest {
     /// Topic to send to, where several carry the source.
     #[arg(long)]
     pub(crate) topic: Option<String>,
+    #[command(flatten)]
+    pub(crate) printed: Printed,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Address of a process, as its http.listen has it; may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) at: Vec<String>,
     #[command(flatten)]
     pub(crate) printed: Printed,
 }

@@ -16,6 +16,7 @@ pub(crate) mod rescore;
 pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod simulate;
+pub(crate) mod status;
 pub(crate) mod train;
 
 /// What a command says: yes or done, no, or why it could not.

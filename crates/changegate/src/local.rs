@@ -186,6 +186,9 @@ pub(crate) fn join(settings: &mut Settings) -> anyhow::Result<()> {
             settings.engines.data_dir.display()
         );
     }
+    if settings.http.listen.is_some_and(|address| address.port() == 0) {
+        settings.http.listen = running.http.listen;
+    }
     if settings.kafka.bootstrap.is_empty() {
         settings.kafka.bootstrap = running.kafka.bootstrap;
         settings.kafka.retention = settings.kafka.retention.max(RETENTION);
@@ -220,6 +223,9 @@ fn running(settings: &Settings, own_kafka: bool, own_clickhouse: bool) -> Option
         "{MADE_BY}{} and gone when it ends. Other commands on this machine find its engines here.\n",
         std::process::id()
     );
+    // The port that was got, where a free one was asked for.
+    let listen = settings.http.listen.map(|address| address.to_string());
+    text.push_str(&format!("[http]\nlisten = {:?}\n", listen.unwrap_or_default()));
     if own_kafka {
         text.push_str(&format!("[kafka]\nbootstrap = {:?}\n", settings.kafka.bootstrap));
     }

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Command::Score(asked) => commands::score::run(config, &asked),
         Command::Train(asked) => commands::train::run(config, &asked),
         Command::Simulate(asked) => commands::simulate::run(&asked),
+        Command::Status(asked) => commands::status::run(config, &asked),
         Command::Config(asked) => commands::config::run(config, &asked),
         Command::Up => commands::serve::up(config),
         Command::Serve => commands::serve::serve(config),

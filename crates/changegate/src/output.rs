@@ -264,7 +264,7 @@ fn cell(value: Option<&Value>) -> String {
 }
 
 /// Without the fraction, where the text is a moment as we write it.
-fn to_the_second(text: &str) -> String {
+pub(crate) fn to_the_second(text: &str) -> String {
     let moment = text.len() > 20 && text.ends_with('Z') && text.as_bytes().get(10) == Some(&b'T');
     match text.split_once('.') {
         Some((whole, _)) if moment && whole.len() == 19 => format!("{whole}Z"),

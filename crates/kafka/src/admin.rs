@@ -4,6 +4,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::settings::{Error, Settings};
 
@@ -192,6 +193,31 @@ impl Admin {
                 .map(|partition| partition.id())
                 .collect()
         }))
+    }
+
+    /// What the group has committed of a topic, and the ends: records that it has not done yet, by partition. `None` where
+    /// the brokers know none of this name. Where nothing is committed all that the partition holds is not done.
+    ///
+    /// # Errors
+    /// Where the brokers do not answer.
+    pub fn lag(&self, name: &str) -> Result<Option<Vec<(i32, i64)>>, Error> {
+        let Some(state) = self.look(name)? else {
+            return Ok(None);
+        };
+        let mut asked = TopicPartitionList::with_capacity(state.partitions.len());
+        for number in 0..state.partitions.len() {
+            asked.add_partition(name, number as i32);
+        }
+        let committed = self.reader.committed_offsets(asked, QUESTION);
+        let committed = committed.map_err(|error| self.about(name, error))?;
+        let lag = state.partitions.iter().zip(0..).map(|(&(from, to), number)| {
+            let found = committed.find_partition(name, number);
+            match found.map(|element| element.offset()) {
+                Some(Offset::Offset(offset)) => (number, (to - offset.max(from)).max(0)),
+                _ => (number, to - from),
+            }
+        });
+        Ok(Some(lag.collect()))
     }
 
     fn about(&self, name: &str, error: KafkaError) -> Error {

@@ -212,4 +212,92 @@ mod tests {
         let known: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
         assert_eq!(named, known);
     }
+
+    const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yaml");
+    const DASHBOARD: &str = include_str!("../../../deploy/grafana/changegate.json");
+
+    fn words(text: &str) -> impl Iterator<Item = &str> {
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+    }
+
+    /// What an expression may call a metric: a histogram is three series.
+    fn named(text: &str) -> BTreeSet<&str> {
+        let histograms = Metric::ALL
+            .iter()
+            .filter(|metric| matches!(metric.kind(), Kind::Histogram(_)));
+        let histograms: Vec<&str> = histograms.map(|metric| metric.name()).collect();
+        words(text)
+            .filter(|word| word.starts_with("changegate_"))
+            .map(|word| {
+                let ends = ["_bucket", "_sum", "_count"];
+                let stem = ends.iter().find_map(|end| word.strip_suffix(end));
+                stem.filter(|stem| histograms.contains(stem)).unwrap_or(word)
+            })
+            .collect()
+    }
+
+    /// The expressions, without the texts around them.
+    fn expressions() -> Vec<String> {
+        let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).expect("the dashboard is JSON");
+        let panels = dashboard["panels"].as_array().expect("panels");
+        let targets = panels.iter().flat_map(|panel| {
+            let targets = panel["targets"].as_array();
+            targets.into_iter().flatten().map(|target| &target["expr"])
+        });
+        let texts = targets.map(|expr| expr.as_str().expect("a target asks").to_owned());
+        let rules = ALERTS
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("expr: "));
+        texts.chain(rules.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn the_dashboard_shows_every_metric_and_no_other() {
+        let known: BTreeSet<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        assert_eq!(named(DASHBOARD), known);
+        let alerts = named(ALERTS);
+        let unknown: Vec<_> = alerts.difference(&known).collect();
+        assert!(alerts.len() > 15 && unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn expressions_use_labels_that_their_metrics_have() {
+        // Those that Prometheus adds.
+        let added = ["instance", "job", "le"];
+        for expression in expressions() {
+            let metrics = named(&expression);
+            let known: BTreeSet<&str> = Metric::ALL
+                .iter()
+                .filter(|metric| metrics.contains(metric.name()))
+                .flat_map(|metric| metric.labels().iter().copied())
+                .chain(added)
+                .collect();
+            let grouped = expression
+                .split("by (")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next());
+            let matched = expression
+                .split('{')
+                .skip(1)
+                .filter_map(|rest| rest.split('}').next());
+            let matched = matched
+                .flat_map(|list| list.split(','))
+                .filter_map(|one| one.split(['=', '!']).next());
+            for label in grouped.flat_map(|list| list.split(", ")).chain(matched) {
+                assert!(known.contains(label), "{label} in {expression}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_alert_is_explained_and_no_other() {
+        let page = include_str!("../../../docs/operations.md");
+        let named: BTreeSet<&str> = words(page)
+            .filter(|word| word.starts_with("Changegate") && *word != "Changegate")
+            .collect();
+        let alerts = ALERTS
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("- alert: "));
+        assert_eq!(named, alerts.collect());
+    }
 }

@@ -107,6 +107,7 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
     }
     // A model or an address that cannot be had shows before engines start.
     let parts = Prepared::new(&settings, &runtime)?;
+    settings.http.listen = parts.probes;
     if own {
         say!("Starting Kafka and ClickHouse…");
     }
