@@ -9,6 +9,8 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
 use changegate_kafka::{Sender, Settings};
 use changegate_telemetry::{Clock as _, SystemClock};
 
+use crate::{machine, records};
+
 /// One topic of a run.
 #[derive(Clone, Debug)]
 pub struct Topic {
@@ -16,6 +18,19 @@ pub struct Topic {
     pub name: String,
     /// The source it carries.
     pub source: String,
+    /// In how many partitions.
+    pub partitions: u16,
+}
+
+impl Topic {
+    /// A topic of CloudTrail records in four partitions.
+    pub fn cloudtrail(name: &str) -> Self {
+        Self {
+            name: format!("changegate.raw.{name}"),
+            source: "aws.cloudtrail".to_owned(),
+            partitions: 4,
+        }
+    }
 }
 
 /// A broker, a server and a folder for what belongs to a run. All end with it.
@@ -37,6 +52,12 @@ impl Engines {
         let launcher = vec![program()?.into(), "engine".into()];
         let clickhouse = ClickHouse::start(&ClickHouseOptions {
             launcher: launcher.clone(),
+            memory_bytes_max: 6 << 30,
+            server_settings: vec![(
+                // One for each of the rival's consumers, and room.
+                "background_message_broker_schedule_pool_size".to_owned(),
+                "4".to_owned(),
+            )],
             ..ClickHouseOptions::default()
         })?;
         let kafka = Kafka::start(&KafkaOptions {
@@ -48,6 +69,71 @@ impl Engines {
             kafka,
             folder,
         })
+    }
+
+    /// Asks the server as its administrator.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn query(&self, sql: &str) -> anyhow::Result<String> {
+        let answer = self.clickhouse.query(self.clickhouse.admin(), sql);
+        answer.with_context(|| format!("asking: {sql}"))
+    }
+
+    /// A number that the server answers with.
+    ///
+    /// # Errors
+    /// What the server says, and what is no number.
+    pub fn number<T>(&self, sql: &str) -> anyhow::Result<T>
+    where
+        T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    {
+        let answer = self.query(sql)?;
+        let number = answer.trim().parse();
+        number.with_context(|| format!("{sql} was answered with {answer}"))
+    }
+
+    /// The server, for what concerns its process.
+    pub fn clickhouse(&mut self) -> &mut ClickHouse {
+        &mut self.clickhouse
+    }
+
+    /// The server's CPU time so far.
+    ///
+    /// # Errors
+    /// A server that has ended.
+    pub fn server_cpu(&self) -> anyhow::Result<Duration> {
+        machine::cpu(self.clickhouse.pid().context("the server has ended")?)
+    }
+
+    /// Waits until the server has had nothing to merge for three seconds.
+    ///
+    /// # Errors
+    /// What the server says; merges for ten minutes.
+    pub fn quiet(&self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut since = started;
+        while since.elapsed() < Duration::from_secs(3) {
+            ensure!(
+                started.elapsed() < Duration::from_secs(600),
+                "the server merges for ten minutes"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+            if self.number::<u64>("SELECT count() FROM system.merges")? > 0 {
+                since = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes on disk of a database, all its tables.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn bytes_on_disk(&self, database: &str) -> anyhow::Result<u64> {
+        self.number(&format!(
+            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{database}'"
+        ))
     }
 
     /// The folder of this run.
@@ -106,8 +192,8 @@ snapshot_interval = "12h"
         );
         for topic in topics {
             text += &format!(
-                "[[topics]]\nname = \"{}\"\nsource = \"{}\"\npartitions = 4\n",
-                topic.name, topic.source
+                "[[topics]]\nname = \"{}\"\nsource = \"{}\"\npartitions = {}\n",
+                topic.name, topic.source, topic.partitions
             );
         }
         let file = self.folder.join(format!("{name}.toml"));
@@ -131,19 +217,25 @@ snapshot_interval = "12h"
         Ok(Sender::new(&self.kafka())?)
     }
 
+    /// Fills a topic with so many made-up CloudTrail records.
+    ///
+    /// # Errors
+    /// Those of the client library; a broker that does not take them within minutes.
+    pub fn fill(&self, topic: &Topic, records: u64) -> anyhow::Result<()> {
+        let mut sender = self.sender()?;
+        for number in 0..records {
+            let record = records::cloudtrail_one(number);
+            sender.send(&topic.name, None, &[], record.as_bytes(), now_ms())?;
+        }
+        Ok(sender.finish(Duration::from_secs(120))?)
+    }
+
     /// Records whose rows are in the ledger.
     ///
     /// # Errors
     /// What the server says.
     pub fn written(&self, database: &str) -> anyhow::Result<u64> {
-        let answer = self.clickhouse.query(
-            self.clickhouse.admin(),
-            &format!("SELECT count() FROM {database}.raw_records"),
-        )?;
-        answer
-            .trim()
-            .parse()
-            .with_context(|| format!("a count: {answer}"))
+        self.number(&format!("SELECT count() FROM {database}.raw_records"))
     }
 
     /// Runs the program's stream until it has written this many records; it runs on.

@@ -6,6 +6,8 @@ use changegate_types::{RawRecord, TimeMicros};
 pub mod counts;
 pub mod engines;
 pub mod generic;
+pub mod loader;
+pub mod machine;
 pub mod records;
 pub mod road;
 pub mod stage;

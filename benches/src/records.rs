@@ -2,10 +2,13 @@
 
 /// About 1.7 KB each, every one different. One in fifty holds a secret, of four kinds in turn.
 pub fn cloudtrail(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|number| one(number as u64).into_bytes()).collect()
+    (0..count)
+        .map(|number| cloudtrail_one(number as u64).into_bytes())
+        .collect()
 }
 
-fn one(number: u64) -> String {
+/// The one of this number.
+pub fn cloudtrail_one(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (service, operation, request) = match number % 4 {
         _ if number % 50 == 49 => secret(number, mixed),

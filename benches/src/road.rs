@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::counts::Counts;
 use crate::engines::{self, Engines, Topic};
-use crate::records;
+use crate::machine;
 
 /// Instructions per record.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,10 @@ pub struct Memory {
     pub seconds: f64,
     /// Largest resident memory of the program, in MiB.
     pub peak_mib: u64,
+    /// Bytes on disk a record, all tables.
+    pub disk: f64,
+    /// Bytes that `gzip -6` makes of a record.
+    pub gzip: f64,
 }
 
 /// Counts two lengths, so that start-up cancels out, on both sides: one batch of so many records, and three.
@@ -45,19 +49,12 @@ pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for (number, length) in lengths.into_iter().enumerate() {
         let name = format!("bench_{number}");
-        let topic = Topic {
-            name: format!("changegate.raw.{name}"),
-            source: "aws.cloudtrail".to_owned(),
-        };
+        let topic = Topic::cloudtrail(&name);
         let more = format!(
             "[batch]\nrows = {records}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n"
         );
         let config = engines.prepare(&name, std::slice::from_ref(&topic), &more)?;
-        let mut sender = engines.sender()?;
-        for record in records::cloudtrail(length as usize) {
-            sender.send(&topic.name, None, &[], &record, engines::now_ms())?;
-        }
-        sender.finish(Duration::from_secs(120))?;
+        engines.fill(&topic, length)?;
 
         let counts = engines.folder().join(format!("{name}.raw"));
         let own: PathBuf = std::env::current_exe()?.with_file_name("road");
@@ -131,6 +128,7 @@ pub fn memory() -> anyhow::Result<Memory> {
             let topic = Topic {
                 name: format!("changegate.raw.{source}.v1"),
                 source: source.to_owned(),
+                partitions: 4,
             };
             (source, topic)
         })
@@ -140,6 +138,7 @@ pub fn memory() -> anyhow::Result<Memory> {
     let config = engines.prepare(name, &list, more)?;
     let mut sender = engines.sender()?;
     let mut sent = 0u64;
+    let mut gzip = machine::Gzip::start()?;
     Simulation::new(Config::demo(engines::now_ms())).run(|emitted| -> anyhow::Result<()> {
         let Some(topic) = topics.get(emitted.source) else {
             return Ok(());
@@ -152,24 +151,23 @@ pub fn memory() -> anyhow::Result<Memory> {
             emitted.value,
             emitted.record_time_ms,
         )?;
+        gzip.line(emitted.value)?;
         sent += 1;
         Ok(())
     })?;
+    let gzip = gzip.finish()?;
     sender.finish(Duration::from_secs(120))?;
     let started = Instant::now();
     let running = engines.run(engines::changegate(&config)?, name, sent)?;
     let seconds = started.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id()));
+    let peak = machine::kib(running.id(), "VmHWM");
     engines::stop(running)?;
-    let status = status.context("reading the memory of the program")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak: u64 = peak
-        .and_then(|line| line.split_whitespace().next())
-        .context("no VmHWM")?
-        .parse()?;
+    engines.quiet()?;
     Ok(Memory {
         records: sent,
         seconds,
-        peak_mib: peak / 1024,
+        peak_mib: peak? / 1024,
+        disk: engines.bytes_on_disk(name)? as f64 / sent as f64,
+        gzip: gzip as f64 / sent as f64,
     })
 }

@@ -2,8 +2,8 @@
 //! reads; `road memory` measures what the program takes for a demo's worth of records.
 
 use anyhow::bail;
-use changegate_benches::road;
 use changegate_benches::table::Table;
+use changegate_benches::{loader, road};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,6 +16,7 @@ fn main() -> anyhow::Result<()> {
         ["instructions"] => table.instructions(&road::instructions(5_000)?),
         ["instructions", records] => table.instructions(&road::instructions(records.parse()?)?),
         ["memory"] => table.memory(&road::memory()?),
+        ["loader", records] => table.loader(&loader::figures(records.parse()?)?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!("road instructions [RECORDS] | road memory"),
     }
