@@ -89,13 +89,20 @@ pub(crate) enum NodeKind {
     EscapedName,
 }
 
+/// A node that is to be looked at again, and the object or array around it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub(crate) node: u32,
+    pub(crate) around: u32,
+}
+
 /// A checked document. Cheap to copy: three slices.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
     pub(crate) text: &'a str,
     pub(crate) nodes: &'a [Node],
     pub(crate) arena: &'a Bump,
-    noted: &'a [u32],
+    noted: &'a [Noted],
     repeated_names: bool,
 }
 
@@ -118,13 +125,17 @@ impl<'a> Document<'a> {
     /// The names and strings that were [watched](Watch) for, and names with escapes, in the order of the bytes.
     #[inline]
     pub fn noted(&'a self) -> impl Iterator<Item = Piece<'a>> {
-        self.noted.iter().filter_map(|at| {
-            let node = self.nodes.get(*at as usize)?;
-            let value = Value::new(self, at + 1);
+        self.noted.iter().filter_map(|&Noted { node: at, around }| {
+            let node = self.nodes.get(at as usize)?;
+            let name = |name| Piece::Name {
+                name,
+                value: Value::new(self, at + 1),
+                object: Value::new(self, around),
+            };
             match node.kind {
-                NodeKind::String => Some(Piece::String(self.slice(node), Value::new(self, *at))),
-                NodeKind::Name => Some(Piece::Name(self.slice(node), value)),
-                NodeKind::EscapedName => Some(Piece::Name(value.unescaped(self.slice(node)), value)),
+                NodeKind::String => Some(Piece::String(Value::new(self, at))),
+                NodeKind::Name => Some(name(self.slice(node))),
+                NodeKind::EscapedName => Some(name(Value::new(self, at + 1).unescaped(self.slice(node)))),
                 _ => None,
             }
         })
@@ -147,10 +158,17 @@ impl<'a> Document<'a> {
 /// A name or string.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
-    /// A member's name, and the member's value.
-    Name(&'a str, Value<'a>),
-    /// A string that is a value, as it is spelled, and that value.
-    String(&'a str, Value<'a>),
+    /// A member's name.
+    Name {
+        /// The name.
+        name: &'a str,
+        /// The member's value.
+        value: Value<'a>,
+        /// The object that holds the member.
+        object: Value<'a>,
+    },
+    /// A string that is a value.
+    String(Value<'a>),
 }
 
 /// Makes documents; keeps its buffers between them.

@@ -1,7 +1,7 @@
 //! The pass itself: from the bytes of one document to its nodes.
 
 use crate::escape;
-use crate::index::{Fault, FaultKind, Limits, Node, NodeKind, name_hash};
+use crate::index::{Fault, FaultKind, Limits, Node, NodeKind, Noted, name_hash};
 use crate::mask::Masks;
 use crate::watch::Watch;
 
@@ -23,7 +23,7 @@ pub(crate) struct Open {
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) noted: Vec<u32>,
+    pub(crate) noted: Vec<Noted>,
     pub(crate) open: Vec<Open>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Pass<'p> {
     watch: &'p Watch,
     pub(crate) nodes: Vec<Node>,
     /// Of what is watched.
-    pub(crate) noted: Vec<u32>,
+    pub(crate) noted: Vec<Noted>,
     /// What lies around `top`.
     pub(crate) open: Vec<Open>,
     top: Open,
@@ -98,7 +98,7 @@ impl<'p> Pass<'p> {
                 b'"' => {
                     let (end, escaped) = self.string(at + 1)?;
                     if self.watch.string(self.byte(at + 1)) {
-                        self.noted.push(self.nodes.len() as u32);
+                        self.note();
                     }
                     self.push(NodeKind::String, escaped, at + 1, end)?;
                     end + 1
@@ -210,6 +210,15 @@ impl<'p> Pass<'p> {
         Ok(())
     }
 
+    /// The node that comes next is to be looked at again.
+    #[inline]
+    fn note(&mut self) {
+        self.noted.push(Noted {
+            node: self.nodes.len() as u32,
+            around: self.top.node,
+        });
+    }
+
     fn too_deep(&self, at: usize) -> Result<(), Fault> {
         if self.depth < self.limits.depth {
             return Ok(());
@@ -271,7 +280,7 @@ impl<'p> Pass<'p> {
         let name = self.bytes.get(start..end).unwrap_or_default();
         let hash = name_hash(name);
         if escaped || self.watch.name(name) {
-            self.noted.push(self.nodes.len() as u32);
+            self.note();
         }
         let kind = if escaped {
             NodeKind::EscapedName

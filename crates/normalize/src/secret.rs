@@ -130,21 +130,27 @@ impl Masker {
         nesting: u8,
     ) -> Option<Masked<'a>> {
         let mut edits = ArenaVec::new_in(arena);
-        let mut has_subtree = false;
+        // Up to here every leaf is masked, since it lies below a key that makes all of them secrets.
+        let mut done = 0;
         for piece in document.noted() {
             match piece {
-                Piece::Name(name, value) if self.any_names.contains(name) => {
+                Piece::Name { name, value, object } if self.any_names.contains(name) => {
                     if self.names.contains(name) {
                         self.secret_value(arena, value, &mut edits);
                     }
-                    has_subtree |= self.subtree_names.contains(name);
+                    if self.subtree_names.contains(name) && value.span().start >= done {
+                        let subtree = self.subtree(document.root(), object, name);
+                        if let Some(subtree) = subtree {
+                            self.leaves_below(arena, subtree.leaf, "", value, &mut edits);
+                        }
+                        if subtree.is_some_and(|subtree| subtree.leaf.is_empty()) {
+                            done = value.span().end;
+                        }
+                    }
                 }
-                Piece::String(_, value) => self.nested(arena, indexer, value, nesting, &mut edits),
-                Piece::Name(..) => {}
+                Piece::String(value) => self.nested(arena, indexer, value, nesting, &mut edits),
+                Piece::Name { .. } => {}
             }
-        }
-        if has_subtree {
-            self.subtrees_below(arena, document.root(), document.root(), &mut edits);
         }
         self.shapes(arena, document.text().as_bytes(), &mut edits);
         apply(arena, document.text().as_bytes(), edits)
@@ -172,31 +178,11 @@ impl Masker {
         }
     }
 
-    fn subtrees_below<'a>(
-        &self,
-        arena: &'a Bump,
-        root: Value<'a>,
-        value: Value<'a>,
-        edits: &mut ArenaVec<'a, Edit<'a>>,
-    ) {
-        for item in value.items() {
-            self.subtrees_below(arena, root, item, edits);
-        }
-        for (name, member) in value.members() {
-            let applies = |subtree: &&Subtree| {
-                subtree.names.iter().any(|own| own.eq_ignore_ascii_case(name)) && (subtree.when)(root, value)
-            };
-            // Most names are turned away here for less than a comparison with each.
-            let known = self.subtree_names.contains(name);
-            let subtree = known.then(|| self.subtrees.iter().find(applies)).flatten();
-            if let Some(subtree) = subtree {
-                self.leaves_below(arena, subtree.leaf, "", member, edits);
-            }
-            // Where only some leaves are secrets, another subtree may lie within.
-            if subtree.is_none_or(|subtree| !subtree.leaf.is_empty()) {
-                self.subtrees_below(arena, root, member, edits);
-            }
-        }
+    /// The rule for what lies under this name in this object.
+    fn subtree(&self, root: Value<'_>, object: Value<'_>, name: &str) -> Option<&'static Subtree> {
+        self.subtrees.iter().find(|subtree| {
+            subtree.names.iter().any(|own| own.eq_ignore_ascii_case(name)) && (subtree.when)(root, object)
+        })
     }
 
     fn leaves_below<'a>(

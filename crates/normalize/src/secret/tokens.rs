@@ -93,12 +93,23 @@ struct Head {
     shape: usize,
 }
 
+const SLOTS: usize = 256;
+
+const _: () = assert!(SHAPES.len() < SLOTS, "a slot begins at a byte's worth of heads");
+
+/// The slot of three bytes.
+const fn slot(triple: u32) -> usize {
+    (triple.wrapping_mul(0x9e37_79b1) >> 24) as usize
+}
+
 /// Finds tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Finder {
     triples: Triples,
-    /// Sorted by their three bytes.
+    /// Sorted by their slot.
     heads: Vec<Head>,
+    /// Where the heads of each slot begin; most places that look like one fall into a slot without any.
+    slots: [u8; SLOTS + 1],
 }
 
 impl Finder {
@@ -118,10 +129,15 @@ impl Finder {
                 })
             })
             .collect();
-        heads.sort_by_key(|head| head.triple);
+        heads.sort_by_key(|head| slot(head.triple));
+        let mut slots = [0; SLOTS + 1];
+        for (number, begins) in slots.iter_mut().enumerate() {
+            *begins = heads.partition_point(|head| slot(head.triple) < number) as u8;
+        }
         Self {
             triples: Triples::new(&TRIPLES),
             heads,
+            slots,
         }
     }
 
@@ -132,9 +148,13 @@ impl Finder {
                 return;
             };
             let triple = key(triple);
-            let first = self.heads.partition_point(|head| head.triple < triple);
-            let alike = self.heads.get(first..).unwrap_or_default();
-            for head in alike.iter().take_while(|head| head.triple == triple) {
+            let slot = self.slots.get(slot(triple)..).and_then(<[u8]>::first_chunk::<2>);
+            let Some(&[from, to]) = slot else { return };
+            let alike = self
+                .heads
+                .get(usize::from(from)..usize::from(to))
+                .unwrap_or_default();
+            for head in alike.iter().filter(|head| head.triple == triple) {
                 let range = at
                     .checked_sub(head.offset)
                     .and_then(|start| extent(bytes, head.shape, start));

@@ -41,8 +41,9 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
             // other session stands for its role.
             let is_person = !session_name.is_empty()
                 && (session_name.contains('@')
-                    || role.contains("AWSReservedSSO_")
-                    || role.contains("/aws-reserved/sso.amazonaws.com/"));
+                    || role
+                        .split('/')
+                        .any(|part| part == "aws-reserved" || part.starts_with("AWSReservedSSO_")));
             let (uid, display) = if is_person {
                 (session_name, session_name)
             } else {
