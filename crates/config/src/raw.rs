@@ -375,12 +375,11 @@ section! {
     RawDeadLetters {
         /// Put after the name of a topic for its dead letters. Default ".dlq".
         suffix: String = ".dlq".to_owned(),
-        /// The stream stops when more than this share (0 to 1) of the last `share_records` records is dead-lettered.
-        /// Default: never.
+        /// The stream stops when more than this share (0 to 1) of `share_records` records is dead-lettered. Default: never.
         share_max: Option<f32> = None,
-        /// Over how many records the share is taken. Default 10000.
+        /// Over how many records at a time a worker takes the share. Default 10000.
         share_records: u32 = 10_000,
-        /// The stream stops after this many dead-lettered records of one partition without a good one. Default: never.
+        /// The stream stops after more than this many dead-lettered records of one partition without a good one. Default: never.
         run_max: Option<u32> = None,
     }
 }

@@ -28,13 +28,27 @@ pub enum Error {
     },
     /// Too many rejects: more likely a bad roll-out than bad records.
     #[error(
-        "{rejects} of the last {children} children were rejected, beyond the limit set; nothing of them was committed: \
-         look at `changegate dlq list`, mend program or source, or raise `pipeline.poison`"
+        "{rejected} of the last {records} records {whose} were rejected, the last of them {topic}/{partition} at offset \
+         {offset} ({code}), beyond {limit}: more likely a bad roll-out than bad records. The batch they came in is not \
+         committed, nor anything after it: look at that record and at `changegate dlq list`, mend its sender or go back to \
+         the version before, or raise or unset the limit; then start again"
     )]
     Poison {
-        /// Rejects.
-        rejects: u64,
-        /// Children looked at.
-        children: u64,
+        /// Records of which a child was rejected.
+        rejected: u64,
+        /// Records looked at.
+        records: u64,
+        /// Of one partition, or of all.
+        whose: &'static str,
+        /// Topic of the last.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Why it was rejected.
+        code: &'static str,
+        /// The setting.
+        limit: String,
     },
 }

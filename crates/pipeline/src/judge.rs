@@ -27,7 +27,7 @@ use crate::replay::Replay;
 use crate::rows::Encoder;
 
 pub use ports::{Normalize, ReadTo, Scorer};
-pub use stats::{BlockStats, TopicStats};
+pub use stats::{BlockStats, RejectAt, TopicStats};
 
 /// A topic and how its records are read.
 #[derive(Debug)]
@@ -133,10 +133,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         batch: &mut Batch,
     ) -> Result<BlockStats, OtherLife> {
         let (replays, now) = (context.replays, context.now);
-        let mut stats = BlockStats {
-            only_rejects: true,
-            ..BlockStats::default()
-        };
+        let mut stats = BlockStats::default();
         let mut judged: Vec<Judged<'a>> = Vec::with_capacity(records.len());
         let mut fates: Vec<Fate<'a>> = Vec::with_capacity(records.len());
         let mut lessons = Lessons::new(records.len());

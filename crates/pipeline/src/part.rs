@@ -28,6 +28,8 @@ pub struct Part {
     pub stalled: Option<i64>,
     /// Copies below the ledger's maximum are yet to be looked for.
     pub unsettled: bool,
+    /// So many of its last records had a child rejected, without one between of which none was.
+    pub reject_run: u64,
 }
 
 /// A record time may lie this far ahead of our clock.
@@ -76,6 +78,7 @@ mod tests {
             last_time: TimeMicros(0),
             stalled: None,
             unsettled: false,
+            reject_run: 0,
         };
         let now = TimeMicros::from_civil(2026, 11, 24, 8, 0, 0, 0).unwrap();
         let far = TimeMicros::from_civil(2099, 1, 1, 0, 0, 0, 0).unwrap();

@@ -1,49 +1,75 @@
-use crate::judge::BlockStats;
+use crate::judge::{BlockStats, RejectAt};
 
 /// When rejects stop the worker. Off by default: bad records are dead-lettered and the stream goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PoisonLimits {
-    /// So many records rejected one after the other.
+    /// So many records of one partition rejected one after the other.
     pub run_max: Option<u32>,
-    /// This share of the children of a window.
+    /// This share of the records of a window.
     pub share_max: Option<f64>,
-    /// Children of a window; the share is judged when it is full.
+    /// Records of a window, over all partitions; the share is judged when it is full.
     pub window: u64,
 }
 
-/// Counts rejects.
+/// The records of a window so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Poison {
-    run: u64,
-    rejects: u64,
-    children: u64,
+    rejected: u64,
+    records: u64,
+    last: Option<RejectAt>,
+}
+
+/// A limit that is passed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tripped {
+    /// Records of which a child was rejected.
+    pub(crate) rejected: u64,
+    /// Of so many.
+    pub(crate) records: u64,
+    /// The last of them.
+    pub(crate) last: RejectAt,
+    /// Which limit, as the settings name it.
+    pub(crate) limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Limit {
+    Run(u32),
+    Share(f64),
 }
 
 impl Poison {
-    /// Adds a block. `Some((rejects, children))`: the limit is passed.
-    pub(crate) fn add(&mut self, limits: &PoisonLimits, block: &BlockStats) -> Option<(u64, u64)> {
-        let rejects = u64::from(block.outcomes.all_dead_lettered());
-        let children = u64::from(block.outcomes.children());
-        if children == 0 {
-            return None;
-        }
-        let before = if block.only_rejects { self.run } else { 0 };
-        self.run = before + u64::from(block.reject_run);
-        self.rejects += rejects;
-        self.children += children;
-        if limits
-            .run_max
-            .is_some_and(|run_max| self.run > u64::from(run_max))
+    /// Adds a block.
+    pub(crate) fn add(&mut self, limits: &PoisonLimits, block: &BlockStats) -> Option<Tripped> {
+        if let (Some(run_max), Some(last)) = (limits.run_max, block.longest_run)
+            && last.run > u64::from(run_max)
         {
-            return Some((self.run, self.run));
+            return Some(Tripped {
+                rejected: last.run,
+                records: last.run,
+                last,
+                limit: Limit::Run(run_max),
+            });
         }
         let share_max = limits.share_max?;
-        if self.children < limits.window.max(1) {
+        self.rejected += u64::from(block.rejected);
+        self.records += u64::from(block.fresh);
+        self.last = block.last_reject.or(self.last);
+        if self.records < limits.window.max(1) {
             return None;
         }
-        let (rejects, children) = (self.rejects, self.children);
-        (self.rejects, self.children) = (0, 0);
-        (rejects as f64 > share_max * children as f64).then_some((rejects, children))
+        let Self {
+            rejected,
+            records,
+            last,
+        } = std::mem::take(self);
+        let last = last?;
+        (rejected as f64 > share_max * records as f64).then_some(Tripped {
+            rejected,
+            records,
+            last,
+            limit: Limit::Share(share_max),
+        })
     }
 }
 
@@ -53,28 +79,33 @@ mod tests {
 
     use super::*;
 
-    fn block(good: u32, bad: u32) -> BlockStats {
-        let mut stats = BlockStats {
-            only_rejects: good == 0,
-            reject_run: bad,
-            ..BlockStats::default()
+    fn block(fresh: u32, rejected: u32, run: u64) -> BlockStats {
+        let reject = RejectAt {
+            part: 0,
+            offset: 7,
+            run,
+            code: RejectCode::NotJson,
         };
-        (0..good).for_each(|_| stats.outcomes.write());
-        (0..bad).for_each(|_| stats.outcomes.dead_letter(RejectCode::NotJson));
-        stats
+        BlockStats {
+            fresh,
+            rejected,
+            last_reject: (rejected > 0).then_some(reject),
+            longest_run: (rejected > 0).then_some(reject),
+            ..BlockStats::default()
+        }
     }
 
     #[test]
-    fn a_run_is_counted_over_blocks_and_ends_with_a_good_child() {
+    fn a_run_of_one_partition_trips_whatever_the_others_send() {
         let limits = PoisonLimits {
             run_max: Some(10),
             ..PoisonLimits::default()
         };
         let mut poison = Poison::default();
-        assert_eq!(poison.add(&limits, &block(0, 6)), None);
-        assert_eq!(poison.add(&limits, &block(1, 4)), None);
-        assert_eq!(poison.add(&limits, &block(0, 6)), None);
-        assert_eq!(poison.add(&limits, &block(0, 1)), Some((11, 11)));
+        assert_eq!(poison.add(&limits, &block(500, 10, 10)), None);
+        let tripped = poison.add(&limits, &block(500, 1, 11)).expect("one too many");
+        assert_eq!((tripped.rejected, tripped.records), (11, 11));
+        assert_eq!((tripped.limit, tripped.last.offset), (Limit::Run(10), 7));
     }
 
     #[test]
@@ -85,11 +116,13 @@ mod tests {
             ..PoisonLimits::default()
         };
         let mut poison = Poison::default();
-        assert_eq!(poison.add(&limits, &block(49, 1)), None);
-        assert_eq!(poison.add(&limits, &block(46, 4)), None);
-        assert_eq!(poison.add(&limits, &block(94, 6)), Some((6, 100)));
+        assert_eq!(poison.add(&limits, &block(50, 1, 1)), None);
+        assert_eq!(poison.add(&limits, &block(50, 4, 4)), None);
+        assert_eq!(poison.add(&limits, &block(60, 6, 1)), None);
+        let tripped = poison.add(&limits, &block(40, 0, 0)).expect("6 of 100");
+        assert_eq!((tripped.rejected, tripped.records), (6, 100));
         assert_eq!(
-            Poison::default().add(&PoisonLimits::default(), &block(0, 1_000_000)),
+            Poison::default().add(&PoisonLimits::default(), &block(1_000_000, 1_000_000, 1_000_000)),
             None
         );
     }

@@ -58,6 +58,7 @@ impl Bench {
             last_time: TimeMicros(0),
             stalled: None,
             unsettled: false,
+            reject_run: 0,
         };
         Self {
             job: WriteJob::new(&batch, 0, WriteLimits::default()),

@@ -96,11 +96,14 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         let outcomes = self.rows(part, found, headers, batch, stats);
         batch.outcomes_mut(part.topic).add(&outcomes);
         stats.outcomes.add(&outcomes);
-        if outcomes.all_dead_lettered() == 0 {
-            stats.reject_run = 0;
-            stats.only_rejects = false;
-        } else {
-            stats.reject_run += outcomes.all_dead_lettered();
+        stats.fresh += 1;
+        let code = fates.iter().find_map(|fate| match fate {
+            Fate::Reject { reject, .. } => Some(reject.code),
+            _ => None,
+        });
+        match code {
+            Some(code) => stats.reject(part, record.part, offset, code),
+            None => part.reject_run = 0,
         }
     }
 

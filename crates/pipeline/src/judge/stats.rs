@@ -1,7 +1,8 @@
 //! What came of a block, counted for metrics.
 
-use changegate_types::Mark;
+use changegate_types::{Mark, RejectCode};
 
+use crate::part::Part;
 use crate::rows::Outcomes;
 
 /// What came of a block, for metrics.
@@ -19,10 +20,27 @@ pub struct BlockStats {
     pub unscored: u32,
     /// Rows by mark, in the order of [`Mark::ALL`].
     pub marks: [u32; Mark::ALL.len()],
-    /// Rejects at the end of the block that follow each other without a good child between.
-    pub reject_run: u32,
-    /// Whether `reject_run` spans the whole block.
-    pub only_rejects: bool,
+    /// Records without rows, by which the limits on rejects count.
+    pub fresh: u32,
+    /// Of them, those of which a child was rejected.
+    pub rejected: u32,
+    /// The last of those.
+    pub last_reject: Option<RejectAt>,
+    /// The longest run of them in one partition, blocks before this one included.
+    pub longest_run: Option<RejectAt>,
+}
+
+/// A record of which a child was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RejectAt {
+    /// Which of the worker's partitions.
+    pub part: u32,
+    /// Its offset.
+    pub offset: i64,
+    /// So many such records of the partition follow each other, this one included.
+    pub run: u64,
+    /// Why the first of its children was rejected.
+    pub code: RejectCode,
 }
 
 /// What of a block came from one topic.
@@ -47,6 +65,22 @@ pub struct TopicStats {
 }
 
 impl BlockStats {
+    /// Counts a record of which a child was rejected.
+    pub(super) fn reject(&mut self, part: &mut Part, index: u32, offset: i64, code: RejectCode) {
+        part.reject_run += 1;
+        self.rejected += 1;
+        let reject = RejectAt {
+            part: index,
+            offset,
+            run: part.reject_run,
+            code,
+        };
+        self.last_reject = Some(reject);
+        if self.longest_run.is_none_or(|longest| longest.run < reject.run) {
+            self.longest_run = Some(reject);
+        }
+    }
+
     pub(super) fn topic(&mut self, topic: usize) -> &mut TopicStats {
         if self.topics.len() <= topic {
             self.topics.resize(topic + 1, TopicStats::default());

@@ -173,6 +173,7 @@ impl<P: Ports> Worker<P> {
             last_time: part.last_time,
             stalled: None,
             unsettled: false,
+            reject_run: 0,
         });
         let of_record = |refused: &&Refused| refused.part == own && refused.offset == offset;
         let refused: Refusals = refused

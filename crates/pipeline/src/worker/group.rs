@@ -7,6 +7,7 @@ use crate::clock::{Clock, Now};
 use crate::error::Error;
 use crate::log::{Log, Rebalance, TopicPartition};
 use crate::observe::{Observer, Side};
+use crate::poison::Poison;
 use crate::ports::Ports;
 
 impl<P: Ports> Worker<P> {
@@ -85,6 +86,8 @@ impl<P: Ports> Worker<P> {
         self.dropped = self.oldest_unsaved();
         self.parts.clear();
         self.index.clear();
+        // What was read is read again.
+        self.poison = Poison::default();
         self.open.recycle();
         self.tick.abandon(&self.desk);
     }

@@ -17,6 +17,7 @@ use crate::log::{Log, LogError, Message, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::outgoing::header::TRACEPARENT;
 use crate::part::Part;
+use crate::poison::{Limit, Tripped};
 use crate::ports::Ports;
 use crate::replay;
 
@@ -89,8 +90,8 @@ impl<P: Ports> Worker<P> {
             Ok(Some(stats)) => {
                 self.ledger_answers();
                 self.observer.block(&stats);
-                if let Some((rejects, children)) = self.poison.add(&self.settings.poison, &stats) {
-                    return Err(Error::Poison { rejects, children });
+                if let Some(tripped) = self.poison.add(&self.settings.poison, &stats) {
+                    return Err(self.poisoned(&tripped));
                 }
             }
             Err(Stopped::Ledger(error)) => {
@@ -100,6 +101,27 @@ impl<P: Ports> Worker<P> {
             Err(Stopped::OtherLife(life)) => return self.restart(life),
         }
         self.stall()
+    }
+
+    fn poisoned(&self, tripped: &Tripped) -> Error {
+        let (whose, limit) = match tripped.limit {
+            Limit::Run(most) => ("of the partition", format!("dead_letters.run_max = {most}")),
+            Limit::Share(most) => (
+                "of all partitions",
+                format!("dead_letters.share_max = {}", most as f32),
+            ),
+        };
+        let TopicPartition { topic, partition } = &self.parts[tripped.last.part as usize].partition;
+        Error::Poison {
+            rejected: tripped.rejected,
+            records: tripped.records,
+            whose,
+            topic: topic.clone(),
+            partition: *partition,
+            offset: tripped.last.offset,
+            code: tripped.last.code.name(),
+            limit,
+        }
     }
 
     /// Goes back to where a block began in each partition.

@@ -165,6 +165,7 @@ impl<P: Ports> Worker<P> {
             last_time: changegate_types::TimeMicros(0),
             stalled: None,
             unsettled: plan.until > plan.start,
+            reject_run: 0,
         })
     }
 
