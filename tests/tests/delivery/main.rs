@@ -4,7 +4,6 @@
 
 mod bad_input;
 mod group;
-mod kill;
 mod outage;
 mod recover;
 mod restart;
@@ -16,8 +15,6 @@ use changegate_tests::Test;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
 const DATABASES: &[&str] = &[
-    "kill",
-    "kill_reference",
     "restart",
     "restart_reference",
     "dropped",
@@ -36,10 +33,6 @@ const TESTS: &[Test] = &[
     (
         "bad_input_ends_where_the_user_is_told",
         bad_input::bad_input_ends_where_the_user_is_told,
-    ),
-    (
-        "killed_25_times_nothing_is_lost_doubled_or_altered",
-        kill::killed_25_times_nothing_is_lost_doubled_or_altered,
     ),
     (
         "a_restart_scores_as_if_there_had_been_none",

@@ -8,11 +8,9 @@ use changegate_pipeline::Ledger as _;
 use changegate_pipeline::outgoing::header;
 use changegate_simulator::{LoadGenerator, Source, header_pairs};
 use changegate_telemetry::{Clock as _, SystemClock};
-use changegate_tests::{Config, Moment, Proxy, Rule, Site, until};
+use changegate_tests::{Config, Moment, Proxy, Rule, Served, Site, size, until};
 
 const SEED: u64 = 0x5eed_0001;
-const EVENTS: u64 = 100_000;
-const KILLS: usize = 25;
 const ROWS_MAX: u64 = 2_000;
 const TOPICS: [(&str, &str, i32); 3] = [
     ("kill.aws", "aws.cloudtrail", 2),
@@ -52,7 +50,7 @@ impl Dice {
     }
 }
 
-fn send_events(site: &Site) -> u64 {
+fn send_events(site: &Site, least: u64) -> u64 {
     let sources = [
         Source::AwsCloudtrail,
         Source::KubernetesAudit,
@@ -63,7 +61,7 @@ fn send_events(site: &Site) -> u64 {
     let (mut events, mut records) = (0, 0);
     // Over some hours, so that every life sees steps of record time pass and the learning phase end.
     let start_ms = SystemClock.now().millis() - 6 * 3_600_000;
-    while events < EVENTS {
+    while events < least {
         let time = start_ms + records as i64 * 200;
         let record = load.next(time);
         let topic = TOPICS.iter().find(|(_, source, _)| *source == record.source);
@@ -95,7 +93,7 @@ fn config(site: &Site, name: &str) -> Config {
         .with("decision.approve_from", "20.0")
         .with("decision.learning_period", "\"1h\"")
         .with("decision.budget_per_hour", "1000000")
-        // No life lasts long enough for a snapshot; learning everything again 25 times over shows nothing more.
+        // No life lasts long enough for a snapshot; learning everything again with each shows nothing more.
         .with("state.learn_back_records", "1000")
 }
 
@@ -117,13 +115,13 @@ struct Counts {
     by_moment: BTreeMap<String, u32>,
 }
 
-fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
+fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy, kills: usize) -> Counts {
     let mut dice = Dice(SEED);
     let mut counts = Counts::default();
     let looker = site.looker(&config.group);
     let partitions = config.partitions();
     let mut program = config.serve(site);
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let (table, moment) = match MOMENTS.get(kill) {
             Some(moment) => *moment,
             None => MOMENTS[dice.below(MOMENTS.len() as u64) as usize],
@@ -174,22 +172,30 @@ fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy) -> Counts {
             counts.late += 1;
         }
     }
-    until("the rest is read", || {
-        program.check();
-        site.is_done(&looker, &partitions).then_some(())
-    });
+    read_to_the_end(site, config, &mut program);
     let (status, took) = program.terminate();
     assert!(status.success(), "SIGTERM: {status}");
     assert!(took < Duration::from_secs(10), "SIGTERM took {took:?}");
     counts
 }
 
+/// As long as it goes on it may take its time.
+fn read_to_the_end(site: &Site, config: &Config, program: &mut Served) {
+    let (looker, partitions) = (site.looker(&config.group), config.partitions());
+    let mut is_done = false;
+    while !is_done {
+        let before = site.committed(&looker, &partitions);
+        is_done = until("it reads on", || {
+            program.check();
+            let is_done = site.is_done(&looker, &partitions);
+            (is_done || site.committed(&looker, &partitions) != before).then_some(is_done)
+        });
+    }
+}
+
 fn reference(site: &Site, config: &Config) {
-    let program = config.serve(site);
-    let looker = site.looker(&config.group);
-    until("the reference run reads everything", || {
-        site.is_done(&looker, &config.partitions()).then_some(())
-    });
+    let mut program = config.serve(site);
+    read_to_the_end(site, config, &mut program);
     assert!(program.terminate().0.success());
 }
 
@@ -265,7 +271,8 @@ fn check_sent(site: &Site, ledger: &LedgerClient, config: &Config) {
     }
 }
 
-pub(crate) fn killed_25_times_nothing_is_lost_doubled_or_altered(site: &Site) {
+pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Site) {
+    let (least, kills) = size((100_000, 25), (1_000_000, 200));
     let proxy = Proxy::start(site.clickhouse.http_port());
     let mut killed = config(site, "kill");
     killed.clickhouse = proxy.url();
@@ -274,8 +281,8 @@ pub(crate) fn killed_25_times_nothing_is_lost_doubled_or_altered(site: &Site) {
     site.create_topics(&[(&untouched.approval_topic, 1)]);
     let ledger = site.database("kill");
     site.database("kill_reference");
-    let records = send_events(site);
-    let counts = kill_and_restart(site, &killed, &proxy);
+    let records = send_events(site, least);
+    let counts = kill_and_restart(site, &killed, &proxy, kills);
     // Before the reference run, which sends to the same dead-letter topics.
     check_sent(site, &ledger, &killed);
     reference(site, &untouched);
@@ -292,7 +299,7 @@ pub(crate) fn killed_25_times_nothing_is_lost_doubled_or_altered(site: &Site) {
     );
     println!("  {records} records, {events} events, {batches} batches of at most {rows_max} rows");
     println!(
-        "  {KILLS} kills (seed {SEED:#x}), {} of them while a fence was open; {} inserts of dead processes landed late",
+        "  {kills} kills (seed {SEED:#x}), {} of them while a fence was open; {} inserts of dead processes landed late",
         counts.fences_open, counts.late
     );
     let moments: Vec<String> = counts
@@ -301,9 +308,9 @@ pub(crate) fn killed_25_times_nothing_is_lost_doubled_or_altered(site: &Site) {
         .map(|(moment, count)| format!("{moment} {count}"))
         .collect();
     println!("  killed at: {}", moments.join(", "));
-    assert!(events >= EVENTS, "{events}");
+    assert!(events >= least, "{events}");
     assert!(rows_max <= ROWS_MAX, "{rows_max}");
-    assert!(counts.fences_open * 100 >= KILLS * 60, "{}", counts.fences_open);
+    assert!(counts.fences_open * 100 >= kills * 60, "{}", counts.fences_open);
 
     let child = "topic, incarnation, partition, offset, child";
     let record = "topic, incarnation, partition, offset";
