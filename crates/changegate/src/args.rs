@@ -95,7 +95,7 @@ pub(crate) enum Command {
     ///
     /// Example: changegate dlq list --code not_json
     Dlq(Dlq),
-    /// Where the stream stands: its processes, Kafka, the ledger, on one screen.
+    /// Where processes, Kafka and the ledger stand, on one screen.
     ///
     /// Asks the process that the settings name in http.listen, or those given with --at. Exit status 1 where one is not
     /// ready, a part does not answer, a topic is missing, or the ledger misses what was read.
