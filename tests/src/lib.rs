@@ -1,6 +1,8 @@
 //! The program as its users run it, against a real Kafka broker and a real ClickHouse server.
 
 mod beside;
+mod compare;
+mod dice;
 mod proxy;
 mod served;
 mod site;
@@ -8,6 +10,7 @@ mod suite;
 mod wire;
 
 pub use beside::{Folder, Said, Up};
+pub use dice::Dice;
 pub use proxy::{Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};

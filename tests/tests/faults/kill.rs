@@ -1,14 +1,12 @@
 //! `kill -9` at named moments of a tick, over and over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use changegate_clickhouse::LedgerClient;
 use changegate_pipeline::Ledger as _;
-use changegate_pipeline::outgoing::header;
 use changegate_simulator::{LoadGenerator, Source, header_pairs};
 use changegate_telemetry::{Clock as _, SystemClock};
-use changegate_tests::{Config, Moment, Proxy, Rule, Served, Site, size, until};
+use changegate_tests::{Config, Dice, Moment, Proxy, Rule, Site, size, until};
 
 const SEED: u64 = 0x5eed_0001;
 const ROWS_MAX: u64 = 2_000;
@@ -35,20 +33,6 @@ const MOMENTS: [(&str, Moment); 12] = [
     ("raw_records", Moment::Unanswered),
     ("raw_records", Moment::Held),
 ];
-
-/// A seeded sequence.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
 
 fn send_events(site: &Site, least: u64) -> u64 {
     let sources = [
@@ -172,103 +156,11 @@ fn kill_and_restart(site: &Site, config: &Config, proxy: &Proxy, kills: usize) -
             counts.late += 1;
         }
     }
-    read_to_the_end(site, config, &mut program);
+    site.read_to_the_end(config, &mut program);
     let (status, took) = program.terminate();
     assert!(status.success(), "SIGTERM: {status}");
     assert!(took < Duration::from_secs(10), "SIGTERM took {took:?}");
     counts
-}
-
-/// As long as it goes on it may take its time.
-fn read_to_the_end(site: &Site, config: &Config, program: &mut Served) {
-    let (looker, partitions) = (site.looker(&config.group), config.partitions());
-    let mut is_done = false;
-    while !is_done {
-        let before = site.committed(&looker, &partitions);
-        is_done = until("it reads on", || {
-            program.check();
-            let is_done = site.is_done(&looker, &partitions);
-            (is_done || site.committed(&looker, &partitions) != before).then_some(is_done)
-        });
-    }
-}
-
-fn reference(site: &Site, config: &Config) {
-    let mut program = config.serve(site);
-    read_to_the_end(site, config, &mut program);
-    assert!(program.terminate().0.success());
-}
-
-/// Missing, doubled, altered: the view of the killed run against that of the reference run, by position and content.
-fn compare(site: &Site, ledger: &LedgerClient, view: &str, key: &str, content: &str) -> [u64; 4] {
-    let rows = |database: &str, side: u8| {
-        format!("SELECT {key}, toString({content}) AS content, {side} AS side FROM {database}.{view}")
-    };
-    let sql = format!(
-        "SELECT countIf(known = 0 AND due > 0), countIf(known > 1 OR due > 1), \
-         countIf(known > 0 AND due > 0 AND length(contents) > 1), countIf(known > 0 AND due = 0) FROM \
-         (SELECT {key}, countIf(side = 1) AS known, countIf(side = 0) AS due, groupUniqArray(content) AS contents \
-          FROM ({} UNION ALL {}) GROUP BY {key})",
-        rows("kill_reference", 0),
-        rows("kill", 1)
-    );
-    site.numbers(ledger, &sql)
-}
-
-/// Each change that asks has its request, and nothing else has one; the same for dead letters.
-fn check_sent(site: &Site, ledger: &LedgerClient, config: &Config) {
-    let asked: BTreeSet<String> = site
-        .rows(
-            ledger,
-            "SELECT DISTINCT change_uid FROM kill.v_changes WHERE approval IN ('asked', 'grouped')",
-        )
-        .into_iter()
-        .flatten()
-        .collect();
-    let messages = site.messages(&config.approval_topic);
-    let mut first: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut other_bodies = 0;
-    for message in &messages {
-        match first.get(&message.key) {
-            Some(body) => other_bodies += usize::from(*body != message.value),
-            None => drop(first.insert(message.key.clone(), message.value.clone())),
-        }
-    }
-    let requested = first.len();
-    println!(
-        "  requests: {requested} of {} changes that ask, {} sent again, {other_bodies} of them from another row",
-        asked.len(),
-        messages.len() - requested
-    );
-    assert!(requested > 0, "no request, no proof");
-    assert_eq!(requested, asked.len(), "one request per change that asks");
-    for (topic, ..) in TOPICS {
-        let rejected: BTreeSet<(String, String, String)> = site
-            .rows(
-                ledger,
-                &format!(
-                    "SELECT toString(partition), toString(offset), toString(child) FROM kill.v_rejected WHERE topic = '{topic}'"
-                ),
-            )
-            .into_iter()
-            .filter_map(|row| <[String; 3]>::try_from(row).ok())
-            .map(|[partition, offset, child]| (partition, offset, child))
-            .collect();
-        let sent = site.messages(&format!("{topic}.dlq"));
-        let places: BTreeSet<(String, String, String)> = sent
-            .iter()
-            .map(|message| {
-                let of = |name: &str| message.header(name).to_owned();
-                (of(header::PARTITION), of(header::OFFSET), of(header::CHILD))
-            })
-            .collect();
-        println!(
-            "  dead letters of {topic}: {} children, {} sent again",
-            places.len(),
-            sent.len() - places.len()
-        );
-        assert_eq!(places, rejected, "dead letters of {topic}");
-    }
 }
 
 pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Site) {
@@ -278,14 +170,12 @@ pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Sit
     killed.clickhouse = proxy.url();
     killed.create_topics(site);
     let untouched = config(site, "kill_reference");
-    site.create_topics(&[(&untouched.approval_topic, 1)]);
     let ledger = site.database("kill");
-    site.database("kill_reference");
     let records = send_events(site, least);
     let counts = kill_and_restart(site, &killed, &proxy, kills);
     // Before the reference run, which sends to the same dead-letter topics.
-    check_sent(site, &ledger, &killed);
-    reference(site, &untouched);
+    site.assert_sent(&ledger, &killed);
+    site.reference(&untouched);
     // The hourly check.
     let copies = site
         .ledger("kill")
@@ -312,30 +202,7 @@ pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Sit
     assert!(rows_max <= ROWS_MAX, "{rows_max}");
     assert!(counts.fences_open * 100 >= kills * 60, "{}", counts.fences_open);
 
-    let child = "topic, incarnation, partition, offset, child";
-    let record = "topic, incarnation, partition, offset";
-    for (view, key, content) in [
-        ("v_changes", child, "content_hash"),
-        ("v_rejected", child, "(raw_hash, code)"),
-        (
-            "v_raw_records",
-            record,
-            "(raw_hash, stored_hash, written, skipped, dead_lettered)",
-        ),
-    ] {
-        let [missing, doubled, altered, extra] = compare(site, &ledger, view, key, content);
-        println!("  {view}: {missing} missing, {doubled} doubled, {altered} altered, {extra} too many");
-        assert_eq!([missing, doubled, altered, extra], [0; 4], "{view}");
-    }
-    let [unbalanced, holes] = site.numbers(
-        &ledger,
-        "SELECT (SELECT sum(abs(missing)) FROM kill.v_conservation), (SELECT count() FROM kill.v_holes WHERE NOT on_record)",
-    );
-    assert_eq!(
-        [unbalanced, holes],
-        [0, 0],
-        "read = written + skipped + dead-lettered"
-    );
+    site.assert_same_rows(&ledger, "kill", "kill_reference");
     let [superseded, late, identical] = site.numbers(
         &ledger,
         "SELECT count(), countIf(why = 'late_insert'), countIf(why = 'identical') FROM kill.superseded",
