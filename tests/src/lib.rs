@@ -3,6 +3,7 @@
 mod beside;
 mod compare;
 mod dice;
+mod feed;
 mod proxy;
 mod served;
 mod site;
@@ -11,7 +12,8 @@ mod wire;
 
 pub use beside::{Folder, Said, Up};
 pub use dice::Dice;
-pub use proxy::{Moment, Proxy, Rule};
+pub use feed::Feed;
+pub use proxy::{Fault, Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};
 pub use suite::{Test, run, size};

@@ -1,12 +1,15 @@
 //! Stands between the program and ClickHouse, so that a test can stop the world at a named moment of a named insert:
 //! before it is sent, half sent, sent and unanswered, answered. That needs no other build of the program, and does not
-//! depend on how fast the machine is.
+//! depend on how fast the machine is. Or it is a bad network by itself: one fault after the other, from a queue.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use crate::PATIENCE;
 
@@ -36,6 +39,26 @@ pub struct Rule {
     pub nth: u32,
 }
 
+/// What a bad network does to one insert, without anybody's help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The server has carried it out and said so; the program sees the connection end.
+    AnswerSwallowed,
+    /// Half of the body has reached the server, then its connection ends and the program's is reset. ClickHouse 26.7
+    /// ends itself (uncaught `NetException`) where the reset is its own.
+    Reset,
+    /// Half of the body has reached the server, then nothing moves and nobody is told.
+    HoleInBody,
+    /// The same, but it is the answer that never comes.
+    HoleInAnswer,
+    /// The second half of the body goes at one byte a second.
+    SlowBody,
+    /// The answer comes at one byte a second.
+    SlowAnswer,
+}
+
+const SLOW: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Open,
@@ -49,6 +72,8 @@ struct State {
     seen: u32,
     verdict: Verdict,
     hung: bool,
+    faults: VecDeque<Option<Fault>>,
+    struck: BTreeMap<Fault, u32>,
 }
 
 #[derive(Debug)]
@@ -67,11 +92,10 @@ impl Shared {
 
     /// Which moment this request is to be stopped at, if it is one.
     fn matches(&self, head: &[u8]) -> Option<Moment> {
-        let line = head.split(|byte| *byte == b'\r').next()?;
-        let line = String::from_utf8_lossy(line).replace("%3A", ":");
+        let line = insert_line(head)?;
         let mut state = self.state();
         let rule = state.rule?;
-        if !(line.contains("query_id=cg:") && line.contains(&format!(":{}:", rule.table))) {
+        if !line.contains(&format!(":{}:", rule.table)) {
             return None;
         }
         state.seen += 1;
@@ -80,6 +104,16 @@ impl Shared {
         }
         state.rule = None;
         Some(rule.moment)
+    }
+
+    /// What befalls this request, if anything does.
+    fn fault(&self, head: &[u8]) -> Option<Fault> {
+        insert_line(head)?;
+        self.state().faults.pop_front().flatten()
+    }
+
+    fn struck(&self, fault: Fault) {
+        *self.state().struck.entry(fault).or_default() += 1;
     }
 
     /// Tells the test and waits for its verdict. `true`: go on.
@@ -96,6 +130,13 @@ impl Shared {
     fn wait_while_hung(&self) {
         let _released = self.changed.wait_while(self.state(), |state| state.hung);
     }
+}
+
+/// The first line of a request that is an insert of a batch.
+fn insert_line(head: &[u8]) -> Option<String> {
+    let line = head.split(|byte| *byte == b'\r').next()?;
+    let line = String::from_utf8_lossy(line).replace("%3A", ":");
+    line.contains("query_id=cg:").then_some(line)
 }
 
 /// A proxy in front of one ClickHouse. Its threads end with their connections; the listener with the process.
@@ -124,6 +165,8 @@ impl Proxy {
                 seen: 0,
                 verdict: Verdict::Open,
                 hung: false,
+                faults: VecDeque::new(),
+                struck: BTreeMap::new(),
             }),
             changed: Condvar::new(),
             reached: reached_tell,
@@ -152,12 +195,9 @@ impl Proxy {
     /// From now on, stop where the rule says. Whoever was held before is let go.
     pub fn arm(&self, rule: Rule) {
         let mut state = self.shared.state();
-        *state = State {
-            rule: Some(rule),
-            seen: 0,
-            verdict: Verdict::Open,
-            hung: state.hung,
-        };
+        state.rule = Some(rule);
+        state.seen = 0;
+        state.verdict = Verdict::Open;
     }
 
     /// Whether the moment has come; waits a little for it.
@@ -186,6 +226,16 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
+    /// What befalls the inserts from now on, one after the other; `None`: nothing.
+    pub fn strike(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
+        self.shared.state().faults = faults.into_iter().collect();
+    }
+
+    /// How often each fault has struck.
+    pub fn struck(&self) -> BTreeMap<Fault, u32> {
+        self.shared.state().struck.clone()
+    }
+
     /// From now on nothing passes in either direction, and no connection is closed: a black hole.
     pub fn hang(&self, hung: bool) {
         self.shared.state().hung = hung;
@@ -197,6 +247,9 @@ impl Proxy {
 #[derive(Debug, Default)]
 struct Link {
     moment: Option<Moment>,
+    fault: Option<Fault>,
+    /// The program's connection ends with a reset, not with an orderly goodbye.
+    reset: bool,
     /// The server has begun to answer: what the program sends next is a new request.
     answered: bool,
 }
@@ -245,7 +298,29 @@ fn requests(shared: &Shared, link: &Mutex<Link>, mut client: TcpStream, mut serv
         };
         if is_new {
             moment = shared.matches(chunk);
-            link.lock().unwrap_or_else(PoisonError::into_inner).moment = moment;
+            let fault = shared.fault(chunk);
+            {
+                let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
+                (link.moment, link.fault) = (moment, fault);
+            }
+            match fault {
+                Some(fault @ (Fault::Reset | Fault::HoleInBody | Fault::SlowBody)) => {
+                    let whole = rest_of_request(chunk, &mut client);
+                    if !break_body(shared, link, fault, &whole, &mut client, &mut server) {
+                        return;
+                    }
+                    continue;
+                }
+                Some(Fault::HoleInAnswer) => {
+                    // The server is not told that the program gives up.
+                    let whole = rest_of_request(chunk, &mut client);
+                    if server.write_all(&whole).is_ok() {
+                        read(&mut client, &mut buffer);
+                    }
+                    return;
+                }
+                Some(Fault::AnswerSwallowed | Fault::SlowAnswer) | None => {}
+            }
         }
         let passed = match moment {
             Some(Moment::BeforeSend) => {
@@ -286,6 +361,56 @@ fn requests(shared: &Shared, link: &Mutex<Link>, mut client: TcpStream, mut serv
     let _ = server.shutdown(Shutdown::Write);
 }
 
+/// Sends the first half of the body, and the rest as the fault has it. Whether the connection goes on.
+fn break_body(
+    shared: &Shared,
+    link: &Mutex<Link>,
+    fault: Fault,
+    whole: &[u8],
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+) -> bool {
+    let body = whole
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .map_or(0, |at| at + 4);
+    let (first, second) = whole.split_at(body + (whole.len() - body) / 2);
+    if server.write_all(first).is_err() {
+        return false;
+    }
+    shared.struck(fault);
+    match fault {
+        Fault::Reset => {
+            link.lock().unwrap_or_else(PoisonError::into_inner).reset = true;
+            // Closing it then sends a reset instead of what is left.
+            SockRef::from(&*client)
+                .set_linger(Some(Duration::ZERO))
+                .expect("a socket of ours");
+            let _ = server.shutdown(Shutdown::Both);
+            false
+        }
+        Fault::SlowBody => {
+            client.set_read_timeout(Some(SLOW)).expect("a socket of ours");
+            for byte in second.chunks(1) {
+                let is_there = client
+                    .read(&mut [0])
+                    .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+                if !is_there || server.write_all(byte).is_err() {
+                    let _ = server.shutdown(Shutdown::Both);
+                    return false;
+                }
+            }
+            client.set_read_timeout(None).expect("a socket of ours");
+            true
+        }
+        _ => {
+            // The program gives up some time; the server is not told.
+            read(client, &mut [0]);
+            false
+        }
+    }
+}
+
 /// Reads on until the last chunk of a chunked body.
 fn rest_of_request(first: &[u8], client: &mut TcpStream) -> Vec<u8> {
     let mut whole = first.to_vec();
@@ -308,11 +433,33 @@ fn answers(shared: &Shared, link: &Mutex<Link>, mut server: TcpStream, mut clien
         if count == 0 {
             break;
         }
-        let moment = {
+        let (moment, fault) = {
             let mut link = link.lock().unwrap_or_else(PoisonError::into_inner);
             link.answered = true;
-            link.moment.take()
+            (link.moment.take(), link.fault.take())
         };
+        match fault {
+            Some(Fault::AnswerSwallowed) => {
+                if buffer.starts_with(b"HTTP/1.1 200 ") {
+                    shared.struck(Fault::AnswerSwallowed);
+                }
+                break;
+            }
+            Some(Fault::HoleInAnswer) => {
+                shared.struck(Fault::HoleInAnswer);
+                while read(&mut server, &mut buffer) > 0 {}
+                return;
+            }
+            Some(Fault::SlowAnswer) => {
+                shared.struck(Fault::SlowAnswer);
+                let mut bytes = buffer[..count].chunks(1);
+                while bytes.next().is_some_and(|byte| client.write_all(byte).is_ok()) {
+                    std::thread::sleep(SLOW);
+                }
+                break;
+            }
+            Some(Fault::Reset | Fault::HoleInBody | Fault::SlowBody) | None => {}
+        }
         if moment == Some(Moment::Unanswered) && !shared.stop() {
             break;
         }
@@ -329,6 +476,9 @@ fn answers(shared: &Shared, link: &Mutex<Link>, mut server: TcpStream, mut clien
         if !passed {
             break;
         }
+    }
+    if link.lock().unwrap_or_else(PoisonError::into_inner).reset {
+        return;
     }
     let _ = client.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Both);
