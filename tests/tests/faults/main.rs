@@ -3,13 +3,28 @@
 
 mod kill;
 mod network;
+mod poison;
 
 use std::process::ExitCode;
 
 use changegate_tests::Test;
 
 /// Databases of the bars.
-const DATABASES: &[&str] = &["kill", "kill_reference", "network", "network_reference"];
+const DATABASES: &[&str] = &[
+    "kill",
+    "kill_reference",
+    "network",
+    "network_reference",
+    "poison",
+    "poison_clean",
+    "poison_1",
+    "poison_clean_1",
+    "poison_2",
+    "poison_clean_2",
+    "limits",
+    "wall",
+    "halves",
+];
 
 const BARS: &[Test] = &[
     (
@@ -19,6 +34,22 @@ const BARS: &[Test] = &[
     (
         "a_bad_network_loses_and_doubles_nothing",
         network::a_bad_network_loses_and_doubles_nothing,
+    ),
+    (
+        "poison_is_dead_lettered_and_good_records_are_not",
+        poison::poison_is_dead_lettered_and_good_records_are_not,
+    ),
+    (
+        "poison_beyond_a_limit_stops_the_stream",
+        poison::poison_beyond_a_limit_stops_the_stream,
+    ),
+    (
+        "poison_in_one_partition_blocks_no_other",
+        poison::poison_in_one_partition_blocks_no_other,
+    ),
+    (
+        "poison_that_clickhouse_refuses_is_found_row_by_row",
+        poison::poison_that_clickhouse_refuses_is_found_row_by_row,
     ),
 ];
 

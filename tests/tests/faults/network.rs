@@ -20,6 +20,7 @@ fn config(site: &Site, name: &str) -> Config {
         .with("decision.approve_from", "20.0")
         .with("decision.learning_period", "\"0h\"")
         .with("decision.budget_per_hour", "1000000")
+        .with("decision.approval_max_age", "\"240h\"")
 }
 
 /// Each fault so often, and as many inserts that pass, in an order that the seed gives.
@@ -61,12 +62,6 @@ pub(crate) fn a_bad_network_loses_and_doubles_nothing(site: &Site) {
     site.read_to_the_end(&struck, &mut program);
     let memory = program.memory_mib_max();
     assert!(program.terminate().0.success());
-    site.assert_sent(&ledger, &struck);
-    site.reference(&config(site, "network_reference"));
-    // The hourly check.
-    let copies = site.ledger("network").settle_copies(None);
-    let copies = copies.expect("the ledger answers");
-
     println!(
         "  {} records, {} events, {memory} MiB at most",
         feed.records, feed.events
@@ -77,6 +72,12 @@ pub(crate) fn a_bad_network_loses_and_doubles_nothing(site: &Site) {
         println!("  {fault:?}: {count}");
         assert_eq!(count as usize, due, "{fault:?}");
     }
+    site.assert_sent(&ledger, &struck);
+    site.reference(&config(site, "network_reference"));
+    // The hourly check.
+    let copies = site.ledger("network").settle_copies(None);
+    let copies = copies.expect("the ledger answers");
+
     site.assert_same_rows(&ledger, "network", "network_reference");
     let [second, late] = site.numbers(
         &ledger,
