@@ -210,6 +210,11 @@ impl Proxy {
         self.decide(Verdict::Drop);
     }
 
+    /// Lets the connection that was stopped go on, as if nothing had been.
+    pub fn go_on(&self) {
+        self.decide(Verdict::Forward);
+    }
+
     /// Sends on what was held, whoever still waits for the answer, and waits until the server has answered.
     ///
     /// # Panics

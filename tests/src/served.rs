@@ -173,14 +173,34 @@ impl Served {
     pub fn terminate(mut self) -> (ExitStatus, Duration) {
         self.check();
         let started = Instant::now();
-        let sent = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+        self.signal("-TERM");
         let status = until("the program ends after SIGTERM", || {
             self.child.try_wait().expect("a child of ours")
         });
         (status, started.elapsed())
+    }
+
+    /// SIGSTOP: it stands still, and its connections stay open.
+    ///
+    /// # Panics
+    /// Where the system refuses.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on, and does not know that time has passed.
+    ///
+    /// # Panics
+    /// Where the system refuses.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
     }
 
     /// Whether it has ended by itself.

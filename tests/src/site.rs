@@ -232,6 +232,13 @@ impl Site {
         ends.expect("the broker answers").1
     }
 
+    /// How many members a group has, those included whose session has not ended yet.
+    pub fn members(&self, looker: &BaseConsumer, group: &str) -> usize {
+        let answer = looker.fetch_group_list(Some(group), QUESTION);
+        let groups = answer.expect("the coordinator answers");
+        groups.groups().iter().map(|group| group.members().len()).sum()
+    }
+
     /// What the looker's group has committed.
     pub fn committed(&self, looker: &BaseConsumer, topics: &[(&str, i32)]) -> Vec<Committed> {
         let mut asked = TopicPartitionList::new();

@@ -4,6 +4,7 @@
 mod kill;
 mod network;
 mod poison;
+mod storm;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ const DATABASES: &[&str] = &[
     "limits",
     "wall",
     "halves",
+    "storm",
+    "storm_reference",
 ];
 
 const BARS: &[Test] = &[
@@ -50,6 +53,10 @@ const BARS: &[Test] = &[
     (
         "poison_that_clickhouse_refuses_is_found_row_by_row",
         poison::poison_that_clickhouse_refuses_is_found_row_by_row,
+    ),
+    (
+        "a_storm_of_rebalances_loses_and_doubles_nothing",
+        storm::a_storm_of_rebalances_loses_and_doubles_nothing,
     ),
 ];
 
