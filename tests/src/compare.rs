@@ -24,6 +24,25 @@ impl Site {
         }
     }
 
+    /// How many records below the committed positions the ledger does not have.
+    #[track_caller]
+    pub fn unsaved(&self, ledger: &LedgerClient, config: &Config) -> u64 {
+        let looker = self.looker(&config.group);
+        let committed = self.committed(&looker, &config.partitions());
+        let counts = committed.iter().map(|committed| {
+            let due = committed.offset.unwrap_or(0) as u64;
+            let [saved] = self.numbers(
+                ledger,
+                &format!(
+                    "SELECT count() FROM {}.v_raw_records WHERE topic = '{}' AND partition = {} AND offset < {due}",
+                    config.database, committed.topic, committed.partition
+                ),
+            );
+            due - saved
+        });
+        counts.sum()
+    }
+
     /// Reads all of it once more, undisturbed, by a group and into a database of its own.
     #[track_caller]
     pub fn reference(&self, config: &Config) {

@@ -247,6 +247,16 @@ impl Served {
         (status.expect("a status line"), body.to_owned())
     }
 
+    /// Whether it says that this component is not ready, for this reason; it is not ready as a whole then.
+    pub fn says(&self, component: &str, reason: &str) -> bool {
+        let (status, body) = self.get("/readyz");
+        let own = body
+            .split('{')
+            .find(|part| part.contains(&format!("\"component\":\"{component}\"")));
+        let reason = format!("\"reason\":\"{reason}\"");
+        own.is_some_and(|own| own.contains(&reason) && own.contains("\"since\":\"") && status == 503)
+    }
+
     /// The most memory it has taken so far, in MiB.
     pub fn memory_mib_max(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));

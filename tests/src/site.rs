@@ -65,6 +65,11 @@ impl Site {
     /// # Panics
     /// Where an engine is missing: `scripts/setup.sh` brings it.
     pub fn start(databases: &[&str]) -> Self {
+        Self::start_with(&Self::clickhouse_options(databases))
+    }
+
+    /// Writer and reader of these databases.
+    pub fn clickhouse_options(databases: &[&str]) -> ClickHouseOptions {
         let user = |name: &str, grants: fn(&str) -> Vec<String>| User {
             name: name.to_owned(),
             password: name.to_owned(),
@@ -72,10 +77,18 @@ impl Site {
             // A sender that hangs with half an insert sent is given up after this many seconds.
             settings: vec![("http_receive_timeout".to_owned(), "5".to_owned())],
         };
-        let clickhouse = ClickHouse::start(&ClickHouseOptions {
+        ClickHouseOptions {
             users: vec![user("writer", grants::writer), user("reader", grants::reader)],
             ..ClickHouseOptions::default()
-        });
+        }
+    }
+
+    /// The same with a ClickHouse of one's own.
+    ///
+    /// # Panics
+    /// Where an engine is missing: `scripts/setup.sh` brings it.
+    pub fn start_with(options: &ClickHouseOptions) -> Self {
+        let clickhouse = ClickHouse::start(options);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -27,14 +27,9 @@ fn send(site: &Site, generator: &mut LoadGenerator) -> u64 {
 
 /// Waits until a component is not ready for this reason; the probe then says so as a whole.
 fn wait_for(program: &mut Served, component: &str, reason: &str) {
-    let wanted = format!("\"reason\":\"{reason}\"");
     until(&format!("{component} is {reason}"), || {
         program.check();
-        let (status, body) = program.get("/readyz");
-        let own = body
-            .split('{')
-            .find(|part| part.contains(&format!("\"component\":\"{component}\"")))?;
-        (own.contains(&wanted) && own.contains("\"since\":\"") && status == 503).then_some(())
+        program.says(component, reason).then_some(())
     });
     assert_eq!(
         program.get("/healthz").0,

@@ -3,6 +3,7 @@
 
 mod kill;
 mod network;
+mod outage;
 mod poison;
 mod storm;
 
@@ -53,6 +54,10 @@ const BARS: &[Test] = &[
     (
         "poison_that_clickhouse_refuses_is_found_row_by_row",
         poison::poison_that_clickhouse_refuses_is_found_row_by_row,
+    ),
+    (
+        "an_outage_of_clickhouse_passes_no_position_and_is_caught_up",
+        outage::an_outage_of_clickhouse_passes_no_position_and_is_caught_up,
     ),
     (
         "a_storm_of_rebalances_loses_and_doubles_nothing",

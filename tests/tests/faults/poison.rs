@@ -274,25 +274,6 @@ fn check_letters(site: &Site, topic: &str, bads: u64) {
     assert!(letters.is_empty() && rows.is_empty(), "of good records");
 }
 
-/// How many records below the committed positions the ledger does not have.
-fn unsaved(site: &Site, config: &Config) -> u64 {
-    let looker = site.looker(&config.group);
-    let ledger = site.database(&config.database);
-    let committed = site.committed(&looker, &config.partitions());
-    let counts = committed.iter().map(|committed| {
-        let due = committed.offset.unwrap_or(0) as u64;
-        let [saved] = site.numbers(
-            &ledger,
-            &format!(
-                "SELECT count() FROM {}.v_raw_records WHERE topic = '{}' AND partition = {} AND offset < {due}",
-                config.database, committed.topic, committed.partition
-            ),
-        );
-        due - saved
-    });
-    counts.sum()
-}
-
 fn assert_stopped(site: &Site, config: &Config, said: &str) {
     let mut program = config.serve(site);
     let status = program.ended();
@@ -302,7 +283,8 @@ fn assert_stopped(site: &Site, config: &Config, said: &str) {
         log.contains(said) && log.contains("more likely a bad roll-out"),
         "{log}"
     );
-    assert_eq!(unsaved(site, config), 0, "positions beyond what is saved");
+    let ledger = site.database(&config.database);
+    assert_eq!(site.unsaved(&ledger, config), 0, "positions beyond what is saved");
 }
 
 pub(crate) fn poison_beyond_a_limit_stops_the_stream(site: &Site) {
