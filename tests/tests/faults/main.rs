@@ -2,6 +2,7 @@
 //! bar; each is seeded and prints its counts. `make test` runs the short forms, `make soak` the full ones.
 
 mod kill;
+mod load;
 mod network;
 mod outage;
 mod poison;
@@ -26,6 +27,7 @@ const DATABASES: &[&str] = &[
     "limits",
     "wall",
     "halves",
+    "load",
     "storm",
     "storm_reference",
 ];
@@ -58,6 +60,10 @@ const BARS: &[Test] = &[
     (
         "an_outage_of_clickhouse_passes_no_position_and_is_caught_up",
         outage::an_outage_of_clickhouse_passes_no_position_and_is_caught_up,
+    ),
+    (
+        "a_load_is_seen_in_time_in_bounded_memory_and_few_parts",
+        load::a_load_is_seen_in_time_in_bounded_memory_and_few_parts,
     ),
     (
         "a_storm_of_rebalances_loses_and_doubles_nothing",
