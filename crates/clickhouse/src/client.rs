@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use clickhouse::{RowOwned, RowRead};
 use crate::columns::Table;
 use crate::connect::{Connector, Options};
 use crate::error::{self, Error};
+use crate::native::Block;
 
 /// Talks to the ledger as one user. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct LedgerClient {
     client: clickhouse::Client,
     connector: Connector,
     options: Arc<Options>,
+    /// Buffers of inserts that have ended.
+    blocks: Arc<Mutex<Vec<Block>>>,
 }
 
 /// One block of rows for one table and one table partition.
@@ -26,7 +29,7 @@ pub struct LedgerClient {
 pub struct Insert<'a> {
     /// Which table.
     pub table: Table,
-    /// Rows as [`crate::RowBinary`] wrote them. A resend must send the same bytes.
+    /// Rows as [`crate::RowBinary`] wrote them; they are sent as columns. A resend must send the same rows.
     pub rows: &'a [u8],
     /// The id by which a successor can kill it, never used twice; empty: the server makes one.
     pub query_id: &'a str,
@@ -52,6 +55,7 @@ impl LedgerClient {
             client,
             connector,
             options: Arc::new(options),
+            blocks: Arc::default(),
         })
     }
 
@@ -87,15 +91,40 @@ impl LedgerClient {
         if !insert.token.is_empty() {
             request = request.with_setting("insert_deduplication_token", insert.token);
         }
+        let mut block = self.block(insert.table);
+        block.fill(insert.rows);
         let sending = async {
             // In pieces that stay in the cache; the allocator hands the same few out again and again, while one
             // copy of the whole block would touch fresh pages.
-            for piece in insert.rows.chunks(PIECE_BYTES) {
-                request.send(Bytes::copy_from_slice(piece)).await?;
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            for mut bytes in block.pieces(insert.rows) {
+                while !bytes.is_empty() {
+                    let (fits, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
+                    piece.extend_from_slice(fits);
+                    bytes = rest;
+                    if piece.len() == PIECE_BYTES {
+                        let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES));
+                        request.send(Bytes::from(full)).await?;
+                    }
+                }
             }
+            request.send(Bytes::from(piece)).await?;
             request.end().await
         };
-        self.within(insert.deadline, "insert", sending).await
+        let result = self.within(insert.deadline, "insert", sending).await;
+        self.blocks().push(block);
+        result
+    }
+
+    /// Buffers for a block of the table: there are as many as inserts have run at a time.
+    fn block(&self, table: Table) -> Block {
+        let mut blocks = self.blocks();
+        let kept = blocks.iter().position(|block| block.table() == table);
+        kept.map_or_else(|| Block::new(table), |kept| blocks.swap_remove(kept))
+    }
+
+    fn blocks(&self) -> std::sync::MutexGuard<'_, Vec<Block>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn read_timeout(&self) -> Duration {

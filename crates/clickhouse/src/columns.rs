@@ -63,11 +63,11 @@ impl Table {
         }
     }
 
-    /// `INSERT INTO <database>.<table> (<every column>) FORMAT RowBinary`.
+    /// `INSERT INTO <database>.<table> (<every column>) FORMAT Native`.
     pub fn insert_statement(self, database: &str) -> String {
         let columns: Vec<_> = self.columns().iter().map(|(name, _)| quoted(name)).collect();
         format!(
-            "INSERT INTO {}.{} ({}) FORMAT RowBinary",
+            "INSERT INTO {}.{} ({}) FORMAT Native",
             quoted(database),
             quoted(self.name()),
             columns.join(", ")
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(
             Table::Operations.insert_statement("cg"),
             "INSERT INTO `cg`.`operations` (`time`, `kind`, `who`, `why`, `topic`, `incarnation`, \
-             `partition`, `offset_from`, `offset_to`, `details`) FORMAT RowBinary"
+             `partition`, `offset_from`, `offset_to`, `details`) FORMAT Native"
         );
     }
 

@@ -25,6 +25,7 @@ pub mod grants;
 mod ledger;
 /// Bringing a database to this version.
 pub mod migrate;
+mod native;
 mod recovery;
 mod stored;
 

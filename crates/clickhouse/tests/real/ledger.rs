@@ -1,4 +1,5 @@
-use std::io::Write as _;
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use changegate_clickhouse::{Trouble, migrate};
@@ -119,6 +120,75 @@ pub(crate) fn every_column_comes_back_as_it_was_written(server: &Server) {
         RAW.len()
     );
     assert_eq!(server.ask(&admin, raw).expect("asked"), kept);
+}
+
+/// Rows go as columns; read back as rows they are, byte for byte, what was encoded.
+pub(crate) fn rows_come_back_as_the_bytes_that_were_encoded(server: &Server) {
+    const ROWS: i64 = 70_000;
+    let ledger = server.ledger("encoded");
+    let mut block = Block::default();
+    let long = "é".repeat(300);
+    let names: Vec<String> = (0..ROWS).map(|row| format!("name-{row}")).collect();
+    let many: Vec<&str> = names.iter().take(200).map(String::as_str).collect();
+    for row in 0..ROWS {
+        let name = names[row as usize].as_str();
+        let mut event = event();
+        // More keys than 8 and than 16 bits count, in a dictionary of values and in one of arrays.
+        event.account_uid = if row % 3 == 0 { "" } else { name };
+        let tags = [name, "sox", name];
+        event.scope_tags = &tags[..row as usize % 4];
+        if row % 1000 == 0 {
+            event.scope_tags = &many;
+            event.ticket_uids = &[];
+            event.resources = &[];
+            event.actor_name = &long;
+        }
+        if row % 7 == 0 {
+            event.src_ip = None;
+            event.logged_time = None;
+            event.actor_is_mfa = None;
+        }
+        let context = context(row, 9, 0);
+        let points = (row % 2 == 0).then_some(row as f32 / 1000.0);
+        block.whole(&context, &event, points);
+        if row % 5 == 0 {
+            block.reject(&context, 1);
+        }
+    }
+    block.send(&ledger, 9, 0);
+    let admin = server.admin("encoded");
+    for (table, encoded) in [
+        (changegate_clickhouse::Table::Changes, &block.changes),
+        (changegate_clickhouse::Table::Rejected, &block.rejected),
+        (changegate_clickhouse::Table::RawRecords, &block.raw_records),
+    ] {
+        let columns: Vec<String> = table
+            .columns()
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let sql = format!(
+            "SELECT {} FROM {} ORDER BY offset",
+            columns.join(", "),
+            table.name()
+        );
+        let mut stored = Vec::new();
+        server
+            .wait(admin.copy(&sql, "RowBinary", &mut stored))
+            .expect("asked");
+        let differs = stored
+            .iter()
+            .zip(encoded)
+            .position(|(stored, encoded)| stored != encoded);
+        assert_eq!((differs, stored.len()), (None, encoded.len()), "{}", table.name());
+    }
+    let parts =
+        "SELECT count() FROM system.parts WHERE database = 'encoded' AND active AND table = 'changes'";
+    assert_eq!(
+        server.ask(&admin, parts).expect("asked"),
+        "1\n",
+        "one block is one part"
+    );
 }
 
 pub(crate) fn a_resend_adds_nothing(server: &Server) {
@@ -242,9 +312,18 @@ pub(crate) fn gaps_and_recorded_holes(server: &Server) {
 
 pub(crate) fn errors_say_what_to_do(server: &Server) {
     let ledger = server.ledger("errors");
+    server
+        .wait(
+            server
+                .admin("errors")
+                .execute("ALTER TABLE errors.changes ADD CONSTRAINT no_thirteen CHECK offset != 13"),
+        )
+        .expect("altered");
+    let mut thirteen = Block::default();
+    thirteen.change(&context(13, 1, 0), 0, &event(), Some(1.0));
     let refused = ledger
-        .insert(&insert(Table::Changes, b"\xff\xff not a row", 1, 0))
-        .expect_err("not a row");
+        .insert(&insert(Table::Changes, &thirteen.changes, 1, 0))
+        .expect_err("the constraint holds");
     assert_eq!(refused.class, Class::Refused, "{refused}");
     let wrong = server.client_as("errors", "writer", "wrong");
     let denied = server.wait(wrong.running()).expect_err("wrong password");
@@ -278,25 +357,20 @@ pub(crate) fn errors_say_what_to_do(server: &Server) {
 pub(crate) fn a_kill_ends_what_runs(server: &Server) {
     let ledger = server.ledger("resend");
     let mut block = Block::default();
-    // The server starts a statement only when it holds the first 256 KiB of it, rows included.
-    for offset in 50..1_050 {
+    for offset in 50..5_050 {
         block.change(&context(offset, 77, 0), 0, &event(), Some(1.0));
     }
-    assert!(block.changes.len() > 512 * 1024);
-    let statement = changegate_clickhouse::Table::Changes
-        .insert_statement("resend")
-        .replace(' ', "%20")
-        .replace('`', "%60");
-    let mut sender =
-        std::net::TcpStream::connect(("127.0.0.1", server.clickhouse.http_port())).expect("connected");
-    write!(
-        sender,
-        "POST /?query_id=cg:77:changes:0:0:0&async_insert=0&query={statement} HTTP/1.1\r\nHost: x\r\n\
-         X-ClickHouse-User: writer\r\nX-ClickHouse-Key: writer\r\nContent-Length: {}\r\n\r\n",
-        block.changes.len() * 2
-    )
-    .expect("sent");
-    sender.write_all(&block.changes).expect("sent");
+    // The server starts a statement only when it holds the first 256 KiB of it, rows included.
+    let sent = 512 << 10;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("bound"));
+    let hanging = server.ledger_at(&address, "resend");
+    let sender = std::thread::spawn(move || hanging.insert(&insert(Table::Changes, &block.changes, 77, 0)));
+    let (incoming, _) = listener.accept().expect("the client connects");
+    let mut server_side =
+        TcpStream::connect(("127.0.0.1", server.clickhouse.http_port())).expect("connected");
+    let passed = std::io::copy(&mut (&incoming).take(sent), &mut server_side).expect("sent");
+    assert_eq!(passed, sent);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while !ledger.running().expect("asked").contains(&BatchId(77)) {
         assert!(std::time::Instant::now() < deadline, "the insert never showed");
@@ -308,6 +382,9 @@ pub(crate) fn a_kill_ends_what_runs(server: &Server) {
         ledger.known_changes(&Span { from: 50, ..ALL }).expect("asked"),
         []
     );
+    drop(incoming);
+    let result = sender.join().expect("the sender ends");
+    result.expect_err("its connection is gone");
 }
 
 pub(crate) fn roles_see_what_they_may(server: &Server) {

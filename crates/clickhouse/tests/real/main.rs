@@ -25,6 +25,10 @@ const TESTS: &[Test] = &[
         "every_column_comes_back_as_it_was_written",
         ledger::every_column_comes_back_as_it_was_written,
     ),
+    (
+        "rows_come_back_as_the_bytes_that_were_encoded",
+        ledger::rows_come_back_as_the_bytes_that_were_encoded,
+    ),
     ("a_resend_adds_nothing", ledger::a_resend_adds_nothing),
     (
         "recovery_is_told_what_is_there",

@@ -144,6 +144,11 @@ pub(crate) fn versions() -> Versions {
     }
 }
 
+/// Every other record.
+fn has_key(record: &RecordContext<'_>) -> bool {
+    record.position.offset % 2 == 1
+}
+
 impl Block {
     pub(crate) fn change(
         &mut self,
@@ -224,8 +229,8 @@ impl Block {
             stored_hash: Digest([8; 32]),
             stored_encoding: "",
             secrets_masked: 1,
-            key: Some(b"key"),
-            headers: &[("trace", b"x")],
+            key: has_key(record).then_some(b"key"),
+            headers: if has_key(record) { &[("trace", b"x")] } else { &[] },
             raw: Some(RAW),
         };
         RowBinary.record(&row, &mut self.raw_records);

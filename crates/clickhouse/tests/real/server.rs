@@ -5,10 +5,11 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 10] = [
+const DATABASES: [&str; 11] = [
     "migrations",
     "edited",
     "columns",
+    "encoded",
     "resend",
     "recovery",
     "copies",
@@ -67,7 +68,13 @@ impl Server {
     /// A migrated database and the pipeline's ledger on it, with the writer's rights.
     pub(crate) fn ledger(&self, database: &str) -> ClickHouseLedger {
         self.migrate(database);
-        let client = self.client_as(database, "writer", "writer");
+        self.ledger_at(&self.clickhouse.url(), database)
+    }
+
+    /// The same by way of another address.
+    pub(crate) fn ledger_at(&self, url: &str, database: &str) -> ClickHouseLedger {
+        let options = Options::new(url, database).with_user("writer", "writer");
+        let client = LedgerClient::new(options).expect("the settings are right");
         ClickHouseLedger::new(client, self.runtime.handle().clone())
     }
 
