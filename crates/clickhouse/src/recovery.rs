@@ -106,10 +106,12 @@ impl LedgerClient {
         Ok(rows.into_iter().map(known).collect())
     }
 
-    /// Offset and child of the copies that `superseded` names within the span, sorted.
+    /// Offset and child of the redeliveries that `superseded` names within the span, sorted. What the check for copies
+    /// noted of a position says nothing of that.
     pub async fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error> {
-        let sql =
-            format!("SELECT DISTINCT offset, child FROM superseded WHERE {IN_SPAN} ORDER BY offset, child");
+        let sql = format!(
+            "SELECT DISTINCT offset, child FROM superseded WHERE {IN_SPAN} AND why = 'redelivery' ORDER BY offset, child"
+        );
         self.all("known superseded", self.within_span(&sql, span)).await
     }
 

@@ -85,7 +85,8 @@ pub trait Ledger: Send + Sync {
 
     /// Finds second copies of positions within the span (all of the ledger, where `None`) in `changes`, `rejected`
     /// and `raw_records`, and puts those that are missing there into `superseded`: all but the smallest
-    /// `(batch_id, attempt)` as `late_insert`, and one row `identical` where copies are equal in both.
+    /// `(batch_id, attempt)` as `late_insert`, and one row `identical` where copies are equal in both. Where a row of a
+    /// position is known as a `redelivery`, all are.
     ///
     /// # Errors
     /// Where it got no answer. Safe to repeat.

@@ -277,7 +277,60 @@ pub(crate) fn copies_are_shown_once(server: &Server) {
     );
     assert_eq!(server.ask(&admin, counts).expect("asked"), "3\t1\t5\t1\t1\n");
     assert_eq!(ledger.settle_copies(None).expect("checked"), Copies::default());
-    assert_eq!(ledger.known_superseded(&ALL).expect("asked"), [(1, -1), (1, 0)]);
+    let named = "SELECT DISTINCT offset, child FROM superseded ORDER BY child";
+    assert_eq!(server.ask(&admin, named).expect("asked"), "1\t-1\n1\t0\n");
+    assert_eq!(
+        ledger.known_superseded(&ALL).expect("asked"),
+        [],
+        "none of them is a redelivery"
+    );
+}
+
+/// A batch that died wrote a redelivery's row after its successor had written and named its own.
+pub(crate) fn every_row_of_a_redelivery_is_set_aside(server: &Server) {
+    let ledger = server.ledger("redeliveries");
+    let mut of_batch = Block::default();
+    of_batch.whole(&context(1, 4, 0), &event(), Some(1.0));
+    of_batch.send(&ledger, 4, 0);
+    let mut of_batch = Block::default();
+    of_batch.whole(&context(2, 6, 0), &event(), Some(1.0));
+    of_batch.copy(&context(2, 6, 0), &context(1, 4, 0));
+    // Two that name each other, each in the order in which its process read them: one of them must stay.
+    for (own, other) in [(3, 4), (4, 3)] {
+        of_batch.whole(&context(own, 6, 0), &event(), Some(1.0));
+        of_batch.copy(&context(own, 6, 0), &context(other, 6, 0));
+    }
+    of_batch.send(&ledger, 6, 0);
+    let mut late = Block::default();
+    for offset in [2, 3] {
+        late.change(&context(offset, 5, 0), 0, &event(), Some(1.0));
+    }
+    late.send(&ledger, 5, 0);
+    let admin = server.admin("redeliveries");
+    let shown = "SELECT offset, batch_id FROM v_changes ORDER BY offset";
+    assert_eq!(server.ask(&admin, shown).expect("asked"), "1\t4\n2\t5\n3\t5\n");
+    let found = ledger.settle_copies(Some(&ALL)).expect("checked");
+    assert_eq!(
+        found,
+        Copies {
+            late_inserts: 2,
+            identical: 0
+        }
+    );
+    assert_eq!(server.ask(&admin, shown).expect("asked"), "1\t4\n3\t5\n");
+    let named = "SELECT offset, batch_id, why, of_offset FROM superseded ORDER BY offset, batch_id, why";
+    let rows = "2\t5\tredelivery\t1\n2\t6\tredelivery\t1\n3\t6\tlate_insert\t3\n3\t6\tredelivery\t4\n4\t6\tredelivery\t3\n";
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&server.ask(&admin, named).expect("asked")), sorted(rows));
+    assert_eq!(
+        ledger.known_superseded(&ALL).expect("asked"),
+        [(2, 0), (3, 0), (4, 0)]
+    );
+    assert_eq!(ledger.settle_copies(None).expect("checked"), Copies::default());
 }
 
 pub(crate) fn gaps_and_recorded_holes(server: &Server) {

@@ -35,6 +35,10 @@ const TESTS: &[Test] = &[
         ledger::recovery_is_told_what_is_there,
     ),
     ("copies_are_shown_once", ledger::copies_are_shown_once),
+    (
+        "every_row_of_a_redelivery_is_set_aside",
+        ledger::every_row_of_a_redelivery_is_set_aside,
+    ),
     ("gaps_and_recorded_holes", ledger::gaps_and_recorded_holes),
     ("errors_say_what_to_do", ledger::errors_say_what_to_do),
     ("a_kill_ends_what_runs", ledger::a_kill_ends_what_runs),

@@ -5,7 +5,9 @@ use changegate_clickhouse::{ClickHouseLedger, RowBinary, partition_of};
 use changegate_pipeline::Encoder as _;
 use changegate_pipeline::Ledger as _;
 use changegate_pipeline::ledger::{BatchId, Insert, QueryId, Stamp, Table};
-use changegate_pipeline::rows::{ChangeRow, Outcomes, RawRow, RecordContext, RejectedRow};
+use changegate_pipeline::rows::{
+    ChangeRow, Outcomes, RawRow, RecordContext, RejectedRow, SupersededRow, Why,
+};
 use changegate_types::{
     ActorType, ChangeEvent, Class, DecidedChange, Decision, Digest, Keyed128, Mark, Marks, Position,
     PrivilegeClass, Reason, Reject, RejectCode, Resource, RiskScore, Score, Severity, Status, TimeMicros,
@@ -24,6 +26,7 @@ pub(crate) const CHILD: std::ops::Range<usize> = 12..RAW.len() - 2;
 pub(crate) struct Block {
     pub(crate) changes: Vec<u8>,
     pub(crate) rejected: Vec<u8>,
+    pub(crate) superseded: Vec<u8>,
     pub(crate) raw_records: Vec<u8>,
 }
 
@@ -236,6 +239,22 @@ impl Block {
         RowBinary.record(&row, &mut self.raw_records);
     }
 
+    /// Says that a record is another one delivered again.
+    pub(crate) fn copy(&mut self, record: &RecordContext<'_>, original: &RecordContext<'_>) {
+        let row = SupersededRow {
+            position: record.position,
+            child: 0,
+            stamp: record.stamp,
+            why: Why::Redelivery,
+            of: original.position,
+            of_child: 0,
+            of_stamp: Stamp::default(),
+            kafka_time: record.kafka_time,
+            noted_time: TIME,
+        };
+        RowBinary.superseded(&row, &mut self.superseded);
+    }
+
     /// One record with one change.
     pub(crate) fn whole(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>, points: Option<f32>) {
         self.change(record, 0, event, points);
@@ -248,6 +267,7 @@ impl Block {
         for (table, rows) in [
             (Table::Changes, &self.changes),
             (Table::Rejected, &self.rejected),
+            (Table::Superseded, &self.superseded),
             (Table::RawRecords, &self.raw_records),
         ] {
             if !rows.is_empty() {

@@ -5,7 +5,7 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 11] = [
+const DATABASES: [&str; 12] = [
     "migrations",
     "edited",
     "columns",
@@ -13,6 +13,7 @@ const DATABASES: [&str; 11] = [
     "resend",
     "recovery",
     "copies",
+    "redeliveries",
     "gaps",
     "errors",
     "roles",
