@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up by themselves, on Debian or Ubuntu with git, make and a Rust toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo up test soak bench fuzz lint fmt doc deny advisories
+.PHONY: help setup build programs demo up test soak bench fuzz lint fmt doc deny advisories
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -12,14 +12,16 @@ setup: ## system packages and engine files (a second run downloads nothing)
 build: setup ## the program, optimised
 	cargo build --release --locked -p changegate
 
+programs: build ## it, and the one that tests crash at named points: only the crates that know of points are built twice
+	cargo build --release --locked -p changegate --features crash-points --bin changegate-crash-points
+
 demo: build ## a made-up organisation through real engines, from Kafka to the ten riskiest changes
 	target/release/changegate demo
 
 up: build ## engines and all stages on this machine, until Ctrl-C
 	target/release/changegate up
 
-test: setup ## every test, against real engines
-	cargo build --release --locked -p changegate
+test: programs ## every test, against real engines
 	cargo test --workspace --release --locked
 
 soak: setup ## faults, simulation, planted bugs and fuzz in full: hours (`make soak PARTS="simulation crash"`)

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 parts=("$@")
 if [[ ${#parts[@]} == 0 ]]; then parts=(simulation planted-bugs faults fuzz); fi
 
-cargo build --release --locked -p changegate
+make --no-print-directory programs
 took=() failed=0
 for part in "${parts[@]}"; do
   printf '\n== %s\n' "$part"

@@ -26,26 +26,39 @@ use std::time::{Duration, Instant};
 /// How long something may take that does not depend on the machine's speed alone. Past it, a test has failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The program as users get it.
+pub const CHANGEGATE: &str = "changegate";
+/// The same with places at which it ends itself, see `changegate_pipeline::crash`.
+pub const CRASH_POINTS: &str = "changegate-crash-points";
+
 /// The program of this build; `make test` builds it first.
 ///
 /// # Panics
 /// Where it is not there: a missing program is a failure, never a skip.
 pub fn changegate() -> Command {
+    let mut command = Command::new(program(CHANGEGATE));
+    // Away from any changegate.toml; models lie beside the sources.
+    command.current_dir(root());
+    command
+}
+
+/// Where a program of this build lies.
+///
+/// # Panics
+/// Where it is not there.
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it runs");
     let folder = test
         .ancestors()
         .nth(2)
         .expect("tests lie in <target>/<profile>/deps");
-    let program = folder.join("changegate");
+    let program = folder.join(name);
     assert!(
         program.is_file(),
-        "{} is missing: build it with `cargo build --release`",
+        "{} is missing: build it with `make programs`",
         program.display()
     );
-    let mut command = Command::new(program);
-    // Away from any changegate.toml; models lie beside the sources.
-    command.current_dir(root());
-    command
+    program
 }
 
 /// The project's folder.

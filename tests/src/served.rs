@@ -1,12 +1,13 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::site::Site;
-use crate::{changegate, until};
+use crate::{CHANGEGATE, CRASH_POINTS, program, root, until};
 
 /// A configuration of `changegate serve` for a test.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub approval_topic: String,
     /// More lines, each `section.key = value`.
     pub more: Vec<(&'static str, String)>,
+    /// Which program of this build.
+    pub program: &'static str,
     /// Variables of the process.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -43,6 +46,7 @@ impl Config {
                 .collect(),
             approval_topic: format!("{name}.approval"),
             more: Vec::new(),
+            program: CHANGEGATE,
             variables: Vec::new(),
         }
     }
@@ -52,6 +56,15 @@ impl Config {
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.more.retain(|(other, _)| *other != key);
         self.more.push((key, value.into()));
+        self
+    }
+
+    /// Ends itself, as a crash would, at the n-th passing of a named point of `changegate_pipeline::crash`.
+    #[must_use]
+    pub fn crashing_at(mut self, point: &str, nth: u64) -> Self {
+        self.program = CRASH_POINTS;
+        self.variables
+            .push(("CHANGEGATE_CRASH_AT", format!("{point}:{nth}")));
         self
     }
 
@@ -119,8 +132,9 @@ impl Config {
         let log = site.folder().join(format!("{}.log", self.instance));
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let out = out.expect("a log file");
-        let mut command = changegate();
+        let mut command = Command::new(program(self.program));
         command
+            .current_dir(root())
             .arg("--config")
             .arg(&file)
             .arg("serve")
@@ -271,7 +285,14 @@ impl Served {
         read(&self.log)
     }
 
-    fn log_tail(&self) -> String {
+    /// Whether it ended itself at a point of [`Config::crashing_at`].
+    pub fn crashed(&mut self) -> bool {
+        const SIGABRT: i32 = 6;
+        self.ended().signal() == Some(SIGABRT)
+    }
+
+    /// The end of what it has said.
+    pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use changegate_tests::{Folder, changegate, said};
+use changegate_tests::{CHANGEGATE, CRASH_POINTS, Folder, changegate, program, said};
 
 /// The numbers of the first row of the table below a title.
 fn row_below(text: &str, title: &str) -> Vec<f64> {
@@ -222,4 +222,15 @@ fn config_check_refuses_what_the_stream_would_refuse() {
         let faults = answer.as_array().unwrap();
         assert!(faults.iter().any(|fault| fault["key"] == key), "{answer}");
     }
+}
+
+#[test]
+fn what_users_get_has_no_crash_points() {
+    let holds = |name: &str| {
+        let bytes = std::fs::read(program(name)).unwrap();
+        let variable = b"CHANGEGATE_CRASH_AT";
+        bytes.windows(variable.len()).any(|window| window == variable)
+    };
+    assert!(!holds(CHANGEGATE));
+    assert!(holds(CRASH_POINTS), "else nothing was looked for");
 }

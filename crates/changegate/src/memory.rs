@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, bail};
 use changegate_approval::{AskRules, Asker};
 use changegate_config::Settings;
-use changegate_pipeline::{ReadTo, Recent};
+use changegate_pipeline::{ReadTo, Recent, crash};
 use changegate_risk::{Model, State};
 use sha2::{Digest as _, Sha256};
 
@@ -300,7 +300,9 @@ impl Memory {
             std::fs::rename(&fresh, &file)?;
             File::open(folder)?.sync_all()
         };
+        crash::point("before_snapshot");
         write().with_context(|| format!("writing {}", file.display()))?;
+        crash::point("after_snapshot");
         *self.saved() = positions;
         Ok(())
     }

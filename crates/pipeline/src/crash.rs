@@ -26,8 +26,9 @@ pub fn point(name: &str) {
 #[inline(always)]
 pub fn point(_name: &str) {}
 
-/// Every point, in the order of a tick.
-pub const POINTS: [&str; 18] = [
+/// Every point, in the order of a tick; then those around the snapshot of what the process remembers. An acknowledgement is
+/// the brokers', of a message.
+pub const POINTS: [&str; 20] = [
     "before_fence",
     "after_fence",
     "before_insert_changes",
@@ -42,6 +43,8 @@ pub const POINTS: [&str; 18] = [
     "after_request",
     "before_dead_letter",
     "after_dead_letter",
+    "before_acknowledgement",
+    "after_acknowledgement",
     "before_close",
     "after_close",
     "before_snapshot",

@@ -45,6 +45,9 @@ impl<P: Ports> Worker<P> {
 
     /// Sends requests and dead letters and waits until each is durable.
     pub(super) fn send(&mut self, now: Now) -> Result<(), Error> {
+        if matches!(&self.tick.phase, Phase::Send(sending) if sending.waiting > 0) {
+            crash::point("before_acknowledgement");
+        }
         while let Some((tag, result)) = self.outbox.answer() {
             let Phase::Send(sending) = &mut self.tick.phase else {
                 return Ok(());
@@ -54,6 +57,7 @@ impl<P: Ports> Worker<P> {
             }
             sending.waiting -= 1;
             let Err(error) = result else {
+                crash::point("after_acknowledgement");
                 self.note_trouble(Side::Outbox, None);
                 continue;
             };
