@@ -7,6 +7,7 @@ mod feed;
 mod proxy;
 mod served;
 mod site;
+mod small;
 mod suite;
 mod wire;
 
@@ -16,6 +17,7 @@ pub use feed::Feed;
 pub use proxy::{Fault, Moment, Proxy, Rule};
 pub use served::{Config, Served};
 pub use site::{Committed, Message, Site};
+pub use small::{counts, send_cloudtrail, small};
 pub use suite::{Test, run, size};
 pub use wire::produce;
 

@@ -157,6 +157,21 @@ impl Site {
         }
     }
 
+    /// Deletes the records below these offsets, as retention does.
+    #[track_caller]
+    pub fn delete_records(&self, topic: &str, below: &[i64]) {
+        let mut offsets = TopicPartitionList::new();
+        for (partition, below) in (0..).zip(below) {
+            let added = offsets.add_partition_offset(topic, partition, Offset::Offset(*below));
+            added.expect("an offset");
+        }
+        let options = AdminOptions::new().operation_timeout(Some(QUESTION));
+        let answers = self.wait(self.admin().delete_records(&offsets, &options));
+        for answer in answers.expect("the broker answers").elements() {
+            answer.error().expect("the records go");
+        }
+    }
+
     /// Deletes a group with all it has committed, as expiry does. Its members must have left; a static one stays until
     /// its session ends.
     #[track_caller]

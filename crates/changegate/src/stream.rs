@@ -7,15 +7,16 @@ use std::time::Duration;
 use anyhow::Context;
 use bumpalo::Bump;
 use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, RowBinary};
-use changegate_config::{ClickHouseUser, Reads, Settings};
+use changegate_config::{ClickHouseUser, LostRecords, Reads, Settings};
 use changegate_kafka::{Admin, Consumer, Producer, TopicPlan};
 use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
-use changegate_pipeline::ledger::Operation;
+use changegate_pipeline::ledger::{Operation, Range};
+use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
-    BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, Rules, Scorer, Topic,
-    Turn, Worker, WorkerSettings, WriteLimits,
+    BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, RecoverRules, Rules,
+    Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
 };
 use changegate_risk::{Model, PhaseEnd, Stratum};
 use changegate_telemetry::{
@@ -460,6 +461,10 @@ fn worker_settings(settings: &Settings, name: &str) -> WorkerSettings {
             backoff_max: settings.clickhouse.backoff_max,
             ..WriteLimits::default()
         },
+        recover: RecoverRules {
+            accepted_gaps: settings.kafka.accept_retention_gap.iter().map(accepted).collect(),
+            ..RecoverRules::default()
+        },
         session_timeout: settings.kafka.session_timeout,
         drain: batch.drain_deadline,
         idle_close: Duration::from_millis(200),
@@ -472,8 +477,21 @@ fn worker_settings(settings: &Settings, name: &str) -> WorkerSettings {
         who: name.to_owned(),
         tag,
         learn_back: settings.state.learn_back_records.into(),
-        ..WorkerSettings::default()
     }
+}
+
+fn accepted(lost: &LostRecords) -> (TopicPartition, Range) {
+    let LostRecords {
+        topic,
+        partition,
+        from,
+        to,
+    } = lost;
+    let partition = TopicPartition {
+        topic: topic.clone(),
+        partition: *partition,
+    };
+    (partition, Range { from: *from, to: *to })
 }
 
 fn host_name() -> String {

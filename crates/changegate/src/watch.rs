@@ -200,6 +200,7 @@ impl Watch {
         let rebalance = |kind| metrics.counter(Metric::Rebalances, &[kind]);
         for kind in [
             "new_incarnation",
+            "retention_gap",
             "gap_skipped",
             "ledger_short",
             "hole",

@@ -32,8 +32,8 @@ pub use raw::{
 };
 pub use schema::{KeySpec, Shape, documented_keys};
 pub use settings::{
-    Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, Model,
-    SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
+    Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, LostRecords,
+    Model, SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
 };
 pub use suggest::nearest;
 pub use value::{ByteSize, Properties, Secret};

@@ -122,6 +122,10 @@ section! {
         /// things in the order they happened; partitions that were current wait for those that were not. "0s": read as
         /// it comes. Default "10m".
         order_backlog: Duration = 600 * SECOND,
+        /// Records that Kafka deleted before they were read, and without which the stream may go on: each
+        /// `"TOPIC/PARTITION FROM..TO"`, as the error says that stopped it. What lies within is skipped and noted in
+        /// `operations`; any other gap stops the stream again. Default none.
+        accept_retention_gap: Vec<String> = Vec::new(),
         /// Largest record a raw topic takes; a dead-letter topic takes 64 KiB more. Default "1MiB".
         raw_record_bytes_max: ByteSize = ByteSize::mib(1),
         /// Copies of each topic that `topics` creates; -1 is the broker's default. Default -1.

@@ -99,6 +99,8 @@ pub struct Kafka {
     pub max_poll_interval: Duration,
     /// How long after an assignment a backlog is merged by record time.
     pub order_backlog: Duration,
+    /// Records whose loss is accepted.
+    pub accept_retention_gap: Vec<LostRecords>,
     /// Largest record of a raw topic.
     pub raw_record_bytes_max: usize,
     /// Largest record of a dead-letter topic: 64 KiB more, for the headers that say why.
@@ -109,6 +111,19 @@ pub struct Kafka {
     pub retention: Duration,
     /// More librdkafka properties. None of those that delivery rests on is among them.
     pub properties: Properties,
+}
+
+/// Records of one partition that Kafka deleted before they were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRecords {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// First offset.
+    pub from: i64,
+    /// Offset after the last.
+    pub to: i64,
 }
 
 /// SASL credentials.

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use changegate_types::{Digest, TimeMicros};
 use sha2::{Digest as _, Sha256};
 
@@ -6,10 +8,11 @@ use crate::ledger::{self, BatchId, KnownRecord, Ledger, Operation, Range, Span, 
 use crate::log::{Committed, Log, LogError, TopicPartition};
 
 /// What a person may allow beforehand.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RecoverRules {
-    /// Go on where records between the ledger and the oldest held offset are lost. The gap is noted.
-    pub accept_retention_gap: bool,
+    /// Records that may be lost: where a gap between the ledger and the oldest held offset lies within one of these, the
+    /// stream goes on and notes it. Another gap is none of them.
+    pub accepted_gaps: Vec<(TopicPartition, Range)>,
     /// The most records that a batch can hold. The worker fills it in.
     pub batch_records_max: usize,
 }
@@ -40,19 +43,12 @@ pub enum RecoverError {
     Log(#[from] LogError),
     /// Records are lost to retention.
     #[error(
-        "records {from}..{to} of {topic}/{partition} are lost: the ledger ends at {from} and the log begins at {to}; \
-         restore them into the topic, or set `kafka.accept_retention_gap` to go on and note the gap"
+        "records that the ledger lacks are no longer in the log: {}; fetch them from their source again and start with \
+         `kafka.accept_retention_gap = [{}]`, which goes on behind exactly these and notes them",
+        told(.0, |gap| format!("{gap} (the log begins at {})", gap.range.to)),
+        told(.0, |gap| format!("\"{gap}\""))
     )]
-    RetentionGap {
-        /// Topic.
-        topic: String,
-        /// Partition.
-        partition: i32,
-        /// First lost offset.
-        from: i64,
-        /// The oldest that is held.
-        to: i64,
-    },
+    RetentionGap(Vec<Gap>),
     /// None of the newest positions is still there, though the log holds older and newer ones.
     #[error(
         "none of the newest {tried} ledger positions of {topic}/{partition} below {below} is in the log, so nobody can \
@@ -68,6 +64,41 @@ pub enum RecoverError {
         /// How many were looked for.
         tried: usize,
     },
+}
+
+/// Records of one life of a partition that are lost. Printed as the setting takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Of which partition.
+    pub partition: TopicPartition,
+    /// Of which life.
+    pub incarnation: u32,
+    /// Their offsets.
+    pub range: Range,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TopicPartition { topic, partition } = &self.partition;
+        let Range { from, to } = self.range;
+        write!(f, "{topic}/{partition} {from}..{to}")
+    }
+}
+
+fn told(gaps: &[Gap], tell: impl Fn(&Gap) -> String) -> String {
+    gaps.iter().map(tell).collect::<Vec<_>>().join(", ")
+}
+
+impl Gap {
+    pub(crate) fn operation(&self, kind: &str, why: &str, wall: TimeMicros) -> Operation {
+        Operation {
+            kind: kind.into(),
+            why: why.into(),
+            offset_from: self.range.from,
+            offset_to: self.range.to,
+            ..about(&self.partition, self.incarnation, wall)
+        }
+    }
 }
 
 impl RecoverError {
@@ -121,7 +152,7 @@ pub fn plan(
     ledger: &(impl Ledger + ?Sized),
     partition: &TopicPartition,
     committed: Option<&Committed>,
-    rules: RecoverRules,
+    rules: &RecoverRules,
     wall: TimeMicros,
 ) -> Result<Plan, RecoverError> {
     let marks = log.watermarks(partition)?;
@@ -194,7 +225,7 @@ struct Search<'s, L, D: ?Sized> {
     tail: Tail,
     committed: Option<&'s Committed>,
     fence: Option<Fence>,
-    rules: RecoverRules,
+    rules: &'s RecoverRules,
     wall: TimeMicros,
 }
 
@@ -342,23 +373,20 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
 
     fn gap(&self, from: i64) -> Result<Plan, RecoverError> {
         let to = self.marks.from;
-        let (topic, partition) = (self.partition.topic.clone(), self.partition.partition);
-        tracing::error!(%topic, partition, from, to, "records are lost to retention");
-        if !self.rules.accept_retention_gap {
-            return Err(RecoverError::RetentionGap {
-                topic,
-                partition,
-                from,
-                to,
-            });
-        }
-        let operation = Operation {
-            kind: "gap_skipped".into(),
-            why: "retention passed the position; `kafka.accept_retention_gap` told to go on".into(),
-            offset_from: from,
-            offset_to: to,
-            ..about(self.partition, self.tail.incarnation, self.wall)
+        let gap = Gap {
+            partition: self.partition.clone(),
+            incarnation: self.tail.incarnation,
+            range: Range { from, to },
         };
+        let is_accepted = |(partition, range): &(TopicPartition, Range)| {
+            partition == self.partition && range.from <= from && to <= range.to
+        };
+        tracing::error!(topic = %self.partition.topic, partition = self.partition.partition, from, to, "records are lost to retention");
+        if !self.rules.accepted_gaps.iter().any(is_accepted) {
+            return Err(RecoverError::RetentionGap(vec![gap]));
+        }
+        let why = "retention passed the position; `kafka.accept_retention_gap` told to go on";
+        let operation = gap.operation("gap_skipped", why, self.wall);
         Ok(self.from(to, vec![operation]))
     }
 

@@ -137,7 +137,7 @@ metrics! {
     UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, ["worker"],
         "Encoded bytes in the two batches of a worker.";
     OperationsNoted = "changegate_operations_total", Kind::Counter, ["kind"],
-        "Rows that the stream put into `operations`, by kind (new_incarnation, gap_skipped, ledger_short, hole, approval_budget, learning_over).";
+        "Rows that the stream put into `operations`, by kind (new_incarnation, retention_gap, gap_skipped, ledger_short, hole, approval_budget, learning_over).";
     RiskPoints = "changegate_risk_points", POINTS, ["stratum"],
         "Risk of scored changes.";
     Unscored = "changegate_unscored_changes_total", Kind::Counter, [],

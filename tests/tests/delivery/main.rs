@@ -21,8 +21,6 @@ const DATABASES: &[&str] = &[
     "dropped_reference",
     "refused",
     "versions",
-    "wiped",
-    "anew",
     "hangs",
     "telling",
     "bad_input",
@@ -57,14 +55,6 @@ const TESTS: &[Test] = &[
     (
         "a_new_version_finishes_what_the_old_one_left_open",
         recover::a_new_version_finishes_what_the_old_one_left_open,
-    ),
-    (
-        "a_wiped_group_goes_on_where_the_ledger_ends",
-        recover::a_wiped_group_goes_on_where_the_ledger_ends,
-    ),
-    (
-        "a_topic_made_anew_opens_a_new_incarnation",
-        recover::a_topic_made_anew_opens_a_new_incarnation,
     ),
     (
         "sigterm_ends_it_while_clickhouse_hangs",

@@ -1,60 +1,15 @@
-//! What the ledger makes good: an open batch of another version, a group without commits, a topic made anew, a
-//! ClickHouse that does not answer.
+//! What the ledger makes good: an open batch of another version, a ClickHouse that does not answer.
 
 use std::time::Duration;
 
 use changegate_kafka::Consumer;
 use changegate_pipeline::log::{CommitOffset, Log, Rebalance};
-use changegate_simulator::{LoadGenerator, Source};
-use changegate_telemetry::{Clock as _, SystemClock};
-use changegate_tests::{Config, Moment, Proxy, Rule, Served, Site, until};
-
-/// Sends CloudTrail records; another seed makes other ones.
-fn send(site: &Site, topic: &str, seed: u64, records: u64) {
-    let mut load = LoadGenerator::of(seed, 500, &[Source::AwsCloudtrail]);
-    let mut sender = site.sender();
-    let start_ms = SystemClock.now().millis() - 3_600_000;
-    for number in 0..records {
-        let time = start_ms + number as i64;
-        let record = load.next(time);
-        sender
-            .send(topic, Some(record.key), &[], record.value, time)
-            .expect("the broker takes it");
-    }
-    sender
-        .finish(changegate_tests::PATIENCE)
-        .expect("all are durable");
-}
+use changegate_tests::{Config, Moment, Proxy, Rule, Site, counts, send_cloudtrail as send, small, until};
 
 fn config(site: &Site, name: &str) -> Config {
-    let topic = format!("{name}.raw");
-    Config::new(site, name, &[(&topic, "aws.cloudtrail", 2)])
+    small(site, name)
         .with("batch.rows", "400")
         .with("batch.block", "100")
-        // A static member that has ended stays in the group so long.
-        .with("kafka.session_timeout", "\"3s\"")
-}
-
-fn read_all(site: &Site, config: &Config, program: &mut Served) {
-    let looker = site.looker(&config.group);
-    until("everything is read", || {
-        program.check();
-        site.is_done(&looker, &config.partitions()).then_some(())
-    });
-}
-
-/// Records, their rows in `changes`, positions with more than one row, and children that are unaccounted for.
-fn counts(site: &Site, config: &Config) -> [u64; 4] {
-    let db = &config.database;
-    let ledger = site.database(db);
-    site.numbers(
-        &ledger,
-        &format!(
-            "SELECT (SELECT count() FROM {db}.v_raw_records), (SELECT count() FROM {db}.v_changes), \
-             (SELECT count() FROM (SELECT 1 FROM {db}.v_changes GROUP BY topic, incarnation, partition, offset, child HAVING count() > 1)), \
-             (SELECT sum(abs(missing)) FROM {db}.v_conservation)"
-        ),
-    )
 }
 
 pub(crate) fn a_new_version_finishes_what_the_old_one_left_open(site: &Site) {
@@ -112,7 +67,7 @@ pub(crate) fn a_new_version_finishes_what_the_old_one_left_open(site: &Site) {
     // Another version: other rules, so another hash in its rows.
     let new = old.clone().with("decision.approve_from", "55.0");
     let mut program = new.serve(site);
-    read_all(site, &new, &mut program);
+    site.read_to_the_end(&new, &mut program);
     assert!(program.terminate().0.success());
     let [records, changes, doubled, missing] = counts(site, &new);
     assert_eq!([records, doubled, missing], [1_000, 0, 0]);
@@ -129,62 +84,6 @@ pub(crate) fn a_new_version_finishes_what_the_old_one_left_open(site: &Site) {
         mixed, 1,
         "the old version's changes stand, completed by the new one"
     );
-}
-
-pub(crate) fn a_wiped_group_goes_on_where_the_ledger_ends(site: &Site) {
-    let config = config(site, "wiped");
-    config.create_topics(site);
-    site.database("wiped");
-    send(site, "wiped.raw", 2, 900);
-    let mut program = config.serve(site);
-    read_all(site, &config, &mut program);
-    assert!(program.terminate().0.success());
-    site.delete_group("wiped");
-    let looker = site.looker("wiped");
-    let committed = site.committed(&looker, &config.partitions());
-    assert!(
-        committed.iter().all(|committed| committed.offset.is_none()),
-        "{committed:?}"
-    );
-    send(site, "wiped.raw", 3, 300);
-    let mut program = config.serve(site);
-    read_all(site, &config, &mut program);
-    assert!(program.terminate().0.success());
-    let [records, changes, doubled, missing] = counts(site, &config);
-    let ledger = site.database("wiped");
-    let [rows] = site.numbers(&ledger, "SELECT count() FROM wiped.changes");
-    println!("  {records} records, {rows} rows of changes, none computed twice");
-    assert_eq!([records, doubled, missing], [1_200, 0, 0]);
-    assert_eq!(rows, changes, "no row was written a second time");
-}
-
-pub(crate) fn a_topic_made_anew_opens_a_new_incarnation(site: &Site) {
-    let config = config(site, "anew");
-    config.create_topics(site);
-    site.database("anew");
-    send(site, "anew.raw", 4, 800);
-    let mut program = config.serve(site);
-    read_all(site, &config, &mut program);
-    assert!(program.terminate().0.success());
-    site.delete_topic("anew.raw");
-    site.create_topics(&[("anew.raw", 2)]);
-    send(site, "anew.raw", 5, 500);
-    let mut program = config.serve(site);
-    read_all(site, &config, &mut program);
-    assert!(program.terminate().0.success());
-    let [records, _, doubled, missing] = counts(site, &config);
-    assert_eq!([records, doubled, missing], [1_300, 0, 0]);
-    let ledger = site.database("anew");
-    let lives = site.rows(
-        &ledger,
-        "SELECT incarnation, count() FROM anew.v_raw_records GROUP BY incarnation ORDER BY incarnation",
-    );
-    assert_eq!(lives, [["0", "800"], ["1", "500"]]);
-    let [noted] = site.numbers(
-        &ledger,
-        "SELECT count() FROM anew.v_operations WHERE kind = 'new_incarnation' AND incarnation = 1",
-    );
-    assert_eq!(noted, 2, "one per partition");
 }
 
 pub(crate) fn sigterm_ends_it_while_clickhouse_hangs(site: &Site) {
@@ -214,7 +113,7 @@ pub(crate) fn sigterm_ends_it_while_clickhouse_hangs(site: &Site) {
     proxy.cut();
     proxy.hang(false);
     let mut program = config.serve(site);
-    read_all(site, &config, &mut program);
+    site.read_to_the_end(&config, &mut program);
     assert!(program.terminate().0.success());
     let [records, _, doubled, missing] = counts(site, &config);
     assert_eq!([records, doubled, missing], [2_000, 0, 0]);
@@ -226,7 +125,7 @@ pub(crate) fn a_part_of_a_topic_is_refused(site: &Site) {
     site.database("part");
     send(site, "part.raw", 8, 200);
     let mut program = first.serve(site);
-    read_all(site, &first, &mut program);
+    site.read_to_the_end(&first, &mut program);
     // Another process of the same group: each is given half of the topic, and the one that notices first ends.
     let second = Config {
         instance: "part_second".into(),

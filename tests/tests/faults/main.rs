@@ -6,6 +6,7 @@ mod load;
 mod network;
 mod outage;
 mod poison;
+mod recovery;
 mod storm;
 
 use std::process::ExitCode;
@@ -30,6 +31,13 @@ const DATABASES: &[&str] = &[
     "load",
     "storm",
     "storm_reference",
+    "window",
+    "anew_shorter",
+    "anew_longer",
+    "anew_shorter_wiped",
+    "anew_longer_wiped",
+    "wiped",
+    "retention",
 ];
 
 const BARS: &[Test] = &[
@@ -68,6 +76,16 @@ const BARS: &[Test] = &[
     (
         "a_storm_of_rebalances_loses_and_doubles_nothing",
         storm::a_storm_of_rebalances_loses_and_doubles_nothing,
+    ),
+    (
+        "recovery_when_deduplication_has_forgotten",
+        recovery::an_outage_longer_than_the_deduplication_window,
+    ),
+    ("recovery_of_a_topic_made_anew", recovery::a_topic_made_anew),
+    ("recovery_of_a_wiped_group", recovery::a_wiped_group),
+    (
+        "recovery_after_retention_passed_the_position",
+        recovery::retention_passed_the_position,
     ),
 ];
 

@@ -6,7 +6,7 @@ use super::rules::{MINUTE, YEAR, at_least_one, bytes, not_blank, topic_name, wit
 use crate::{
     RawKafka, SaslMechanism, Secret, SecurityProtocol,
     error::Problems,
-    settings::{Kafka, Sasl},
+    settings::{Kafka, LostRecords, Sasl},
 };
 
 /// Room for the headers that say why a record is dead-lettered.
@@ -52,6 +52,8 @@ impl RawKafka {
                 problems.add(format!("kafka.properties.{name}"), reason);
             }
         }
+        let accepted = self.accept_retention_gap.iter();
+        let accept_retention_gap = accepted.filter_map(|text| lost_records(text, problems)).collect();
         let tls = matches!(
             self.security_protocol,
             SecurityProtocol::Ssl | SecurityProtocol::SaslSsl
@@ -104,6 +106,7 @@ impl RawKafka {
             session_timeout: self.session_timeout,
             max_poll_interval: self.max_poll_interval,
             order_backlog: self.order_backlog,
+            accept_retention_gap,
             raw_record_bytes_max,
             dlq_record_bytes_max: raw_record_bytes_max + DLQ_EXTRA_BYTES,
             replication: self.replication,
@@ -142,6 +145,31 @@ fn owned_property(name: &str) -> Option<&'static str> {
         "message.max.bytes" => "use kafka.raw_record_bytes_max",
         _ => return None,
     })
+}
+
+/// Reads `TOPIC/PARTITION FROM..TO`.
+fn lost_records(text: &str, problems: &mut Problems) -> Option<LostRecords> {
+    let read = || {
+        let (place, offsets) = text.trim().split_once(' ')?;
+        let (topic, partition) = place.rsplit_once('/')?;
+        let (from, to) = offsets.trim().split_once("..")?;
+        let lost = LostRecords {
+            topic: topic.to_owned(),
+            partition: partition.parse().ok()?,
+            from: from.parse().ok()?,
+            to: to.parse().ok()?,
+        };
+        let is_range = !topic.is_empty() && lost.partition >= 0 && (0..lost.to).contains(&lost.from);
+        is_range.then_some(lost)
+    };
+    let lost = read();
+    if lost.is_none() {
+        problems.add(
+            "kafka.accept_retention_gap",
+            format!("expected \"TOPIC/PARTITION FROM..TO\" as in the error that stopped the stream, found {text:?}"),
+        );
+    }
+    lost
 }
 
 fn check_bootstrap(bootstrap: &str, problems: &mut Problems) {

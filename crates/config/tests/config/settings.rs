@@ -128,6 +128,14 @@ fn rules_between_values() {
             "kafka.properties = { \"group.id\" = 'x' }",
             "kafka.properties.group.id",
         ),
+        (
+            "kafka.accept_retention_gap = ['a/0 5..9', 'a 5..9']",
+            "kafka.accept_retention_gap",
+        ),
+        (
+            "kafka.accept_retention_gap = ['a/0 9..5']",
+            "kafka.accept_retention_gap",
+        ),
         ("clickhouse.url = 'clickhouse:8123'", "clickhouse.url"),
         ("clickhouse.reader_password = 'x'", "clickhouse.reader_password"),
         ("clickhouse.database = 'a b'", "clickhouse.database"),

@@ -5,12 +5,12 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::judge::{OtherLife, ReadTo, Scorer};
 use crate::known::Known;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Operation};
 use crate::log::{Log, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::part::Part;
 use crate::ports::Ports;
-use crate::recover::{self, Plan, RecoverRules};
+use crate::recover::{self, Plan, RecoverError, RecoverRules};
 
 impl<P: Ports> Worker<P> {
     pub(super) fn start_if_due(&mut self, now: Now) -> Result<(), Error> {
@@ -41,7 +41,7 @@ impl<P: Ports> Worker<P> {
             }
             Err(error) if error.is_passing() => {
                 let (side, trouble) = match &error {
-                    recover::RecoverError::Ledger(error) => (Side::Ledger, error.into()),
+                    RecoverError::Ledger(error) => (Side::Ledger, error.into()),
                     error => (Side::Log, Trouble::no_answer(error.to_string())),
                 };
                 self.note_trouble(side, Some(trouble));
@@ -63,26 +63,29 @@ impl<P: Ports> Worker<P> {
         partitions: &[TopicPartition],
         new_life: Option<&(TopicPartition, u32)>,
         now: Now,
-    ) -> Result<(), recover::RecoverError> {
+    ) -> Result<(), RecoverError> {
         let committed = self.log.committed(partitions)?;
         let ids = &self.ids;
         recover::kill_dead(&*self.ledger, &committed, |batch| !ids.has_tag(batch))?;
         let mut plans = Vec::with_capacity(partitions.len());
         let mut operations = Vec::new();
+        let mut gaps = Vec::new();
+        let rules = RecoverRules {
+            // A batch is closed by the block that fills it.
+            batch_records_max: self.settings.batch.rows_max + self.settings.block_max,
+            ..self.settings.recover.clone()
+        };
         for (partition, committed) in partitions.iter().zip(&committed) {
-            let rules = RecoverRules {
-                // A batch is closed by the block that fills it.
-                batch_records_max: self.settings.batch.rows_max + self.settings.block_max,
-                ..self.settings.recover
+            let committed = committed.as_ref();
+            let planned = recover::plan(&self.log, &*self.ledger, partition, committed, &rules, now.wall);
+            let mut plan = match planned {
+                Ok(plan) => plan,
+                Err(RecoverError::RetentionGap(found)) => {
+                    gaps.extend(found);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            let mut plan = recover::plan(
-                &self.log,
-                &*self.ledger,
-                partition,
-                committed.as_ref(),
-                rules,
-                now.wall,
-            )?;
             let asked = new_life.filter(|(other, life)| other == partition && plan.incarnation < *life);
             if let Some((_, incarnation)) = asked {
                 let low = self.log.watermarks(partition)?.from;
@@ -92,16 +95,20 @@ impl<P: Ports> Worker<P> {
             operations.append(&mut plan.operations);
             plans.push(plan);
         }
+        if !gaps.is_empty() {
+            let why = "retention passed the position: the stream ends until it is told to go on";
+            let operations = gaps
+                .iter()
+                .map(|gap| gap.operation("retention_gap", why, now.wall));
+            self.note(operations.collect())?;
+            return Err(RecoverError::RetentionGap(gaps));
+        }
         let mut parts = Vec::with_capacity(partitions.len());
         for (partition, plan) in partitions.iter().zip(&plans) {
             parts.push(self.part(partition, plan)?);
         }
         if !operations.is_empty() {
-            operations
-                .iter_mut()
-                .for_each(|operation| operation.who.clone_from(&self.settings.who));
-            self.ledger.operations(&operations)?;
-            self.observer.noted(&operations);
+            self.note(operations)?;
         }
         plans.iter().for_each(|plan| self.ids.raise(plan.batch_floor));
         let starts: Vec<_> = parts
@@ -121,7 +128,16 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn part(&mut self, partition: &TopicPartition, plan: &Plan) -> Result<Part, recover::RecoverError> {
+    fn note(&mut self, mut operations: Vec<Operation>) -> Result<(), RecoverError> {
+        operations
+            .iter_mut()
+            .for_each(|operation| operation.who.clone_from(&self.settings.who));
+        self.ledger.operations(&operations)?;
+        self.observer.noted(&operations);
+        Ok(())
+    }
+
+    fn part(&mut self, partition: &TopicPartition, plan: &Plan) -> Result<Part, RecoverError> {
         let topics = &self.judge.topics;
         let topic = topics.iter().position(|topic| topic.name == partition.topic);
         let topic = topic.expect("the group gives partitions of subscribed topics only");
