@@ -1,6 +1,7 @@
 //! What may go wrong around the program does, on real engines, and the ledger's readers must not see it. One module per
 //! bar; each is seeded and prints its counts. `make test` runs the short forms, `make soak` the full ones.
 
+mod broker;
 mod kill;
 mod load;
 mod network;
@@ -86,6 +87,10 @@ const BARS: &[Test] = &[
     (
         "recovery_after_retention_passed_the_position",
         recovery::retention_passed_the_position,
+    ),
+    (
+        "a_broker_that_dies_loses_no_request",
+        broker::a_broker_that_dies_loses_no_request,
     ),
 ];
 
