@@ -272,9 +272,6 @@ pub(crate) fn a_storm_of_rebalances_loses_and_doubles_nothing(site: &Site) {
         idle_max.as_secs_f32()
     );
     assert!(count >= rounds * 2, "{count}");
-    // What depends on the machine's speed holds where it has nothing else to do.
-    assert!(size(true, took <= Duration::from_secs(600)), "{took:?}");
-    assert!(size(true, idle_max <= IDLE_MAX), "{idle_max:?}");
     site.assert_sent(&ledger, &all);
     site.reference(&config(site, "storm_reference", None));
     // The hourly check.
@@ -285,4 +282,7 @@ pub(crate) fn a_storm_of_rebalances_loses_and_doubles_nothing(site: &Site) {
         copies.late_inserts + copies.identical
     );
     site.assert_same_rows(&ledger, GROUP, "storm_reference");
+    // What depends on the machine's speed holds where it has nothing else to do.
+    assert!(size(true, took <= Duration::from_secs(600)), "{took:?}");
+    assert!(size(true, idle_max <= IDLE_MAX), "{idle_max:?}");
 }
