@@ -133,7 +133,10 @@ impl Outage {
             outage.program.says("worker-0/clickhouse", reason)
         });
         let enough = self.feed.events + pours * self.pour;
-        self.until("more has come", |outage| outage.feed.events >= enough);
+        while self.feed.events < enough {
+            let before = self.feed.events;
+            self.until("more comes", |outage| outage.feed.events > before);
+        }
         // It must not save what is to be found unsaved.
         self.program.freeze();
         end(self);

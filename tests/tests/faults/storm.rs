@@ -40,6 +40,8 @@ fn config(site: &Site, name: &str, process: Option<usize>) -> Config {
     .with("batch.wait", "\"200ms\"")
     .with("batch.drain_deadline", "\"1s\"")
     .with("state.learn_back_records", "1000")
+    // Who takes partitions over reads again what it has not learned of them before it reads on: since its last snapshot.
+    .with("state.snapshot_interval", "\"2s\"")
     .with("decision.approve_from", "20.0")
     .with("decision.learning_period", "\"0h\"")
     .with("decision.approval_max_age", "\"240h\"")
