@@ -64,7 +64,7 @@ struct Process {
     config: Config,
     proxy: Proxy,
     program: Option<Served>,
-    frozen: Option<Moment>,
+    frozen: bool,
 }
 
 struct Storm<'a> {
@@ -85,11 +85,7 @@ struct Storm<'a> {
 impl Storm<'_> {
     /// Pours some records and looks where the group stands. Whether it has moved.
     fn look(&mut self) -> bool {
-        for process in self
-            .processes
-            .iter_mut()
-            .filter(|process| process.frozen.is_none())
-        {
+        for process in self.processes.iter_mut().filter(|process| !process.frozen) {
             if let Some(program) = &mut process.program {
                 program.check();
             }
@@ -168,12 +164,12 @@ impl Storm<'_> {
                     storm.processes[at].proxy.reached()
                 });
                 self.processes[at].program.as_ref().expect("all run").freeze();
-                self.processes[at].frozen = Some(moment);
+                self.processes[at].frozen = true;
                 self.count(event);
             }
         }
         // Who is back before its session ends finds its partitions where they were.
-        if self.processes[at].frozen.is_some() || self.dice.below(3) > 0 {
+        if self.processes[at].frozen || self.dice.below(3) > 0 {
             self.until("its session ends", |storm, _| {
                 storm.site.members(&storm.looker, GROUP) < PROCESSES
             });
@@ -184,19 +180,14 @@ impl Storm<'_> {
             moves == 0
         });
         let process = &mut self.processes[at];
-        match process.frozen.take() {
-            Some(moment) => {
-                process.program.as_ref().expect("it stands still").thaw();
-                match moment {
-                    Moment::Held => process.proxy.send_on(),
-                    _ => process.proxy.go_on(),
-                }
-                self.count(Event::Thawed);
-            }
-            None => {
-                process.program = Some(process.config.serve(self.site));
-                self.count(Event::Joined);
-            }
+        if std::mem::take(&mut process.frozen) {
+            process.program.as_ref().expect("it stands still").thaw();
+            // What was held lands late, where the server has not closed the connection meanwhile.
+            process.proxy.go_on();
+            self.count(Event::Thawed);
+        } else {
+            process.program = Some(process.config.serve(self.site));
+            self.count(Event::Joined);
         }
         self.until("all are members", |storm, _| {
             storm.site.members(&storm.looker, GROUP) == PROCESSES
@@ -225,7 +216,7 @@ pub(crate) fn a_storm_of_rebalances_loses_and_doubles_nothing(site: &Site) {
                 config,
                 proxy,
                 program,
-                frozen: None,
+                frozen: false,
             }
         })
         .collect();
