@@ -74,7 +74,8 @@ fn config(site: &Site, name: &str) -> Config {
         .with("batch.block", "250")
         // Everything asks that can, so that requests are part of what is compared.
         .with("decision.approve_from", "20.0")
-        .with("decision.learning_period", "\"1h\"")
+        // Off: record time passes slowly in the full form, and the first lives are to see requests too.
+        .with("decision.learning_period", "\"0h\"")
         .with("decision.budget_per_hour", "1000000")
         // So often that a life takes some; what a life learns again without one is bounded.
         .with("state.snapshot_interval", "\"1s\"")
@@ -264,7 +265,7 @@ pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Sit
         site,
         config: &killed,
         proxy: &proxy,
-        // Some hours of record time, in which the learning phase ends, and all of them past.
+        // Some hours of record time, all of them past.
         feed: Feed::new(SEED, &killed)
             .since(8, size(200, 20))
             .sending_again(AGAIN_ONE_IN, AGAIN_WITHIN),
