@@ -33,6 +33,15 @@ impl Topic {
     }
 }
 
+/// What another program needs to ask the server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
 /// A broker, a server and a folder for what belongs to a run. All end with it.
 #[derive(Debug)]
 pub struct Engines {
@@ -96,6 +105,17 @@ impl Engines {
     /// The server, for what concerns its process.
     pub fn clickhouse(&mut self) -> &mut ClickHouse {
         &mut self.clickhouse
+    }
+
+    /// Where the server listens, and its administrator.
+    pub(crate) fn server(&self) -> Server {
+        let admin = self.clickhouse.admin();
+        Server {
+            host: "127.0.0.1".to_owned(),
+            port: self.clickhouse.http_port().to_string(),
+            user: admin.user.clone(),
+            password: admin.password.clone(),
+        }
     }
 
     /// The server's CPU time so far.

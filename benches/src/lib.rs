@@ -5,9 +5,11 @@ use changegate_types::{RawRecord, TimeMicros};
 
 pub mod counts;
 pub mod engines;
+pub mod forest;
 pub mod generic;
 pub mod loader;
 pub mod machine;
+pub mod python;
 pub mod records;
 pub mod road;
 pub mod stage;

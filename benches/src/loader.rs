@@ -280,7 +280,7 @@ const TUPLE: &str = "Tuple(eventVersion String, userIdentity Tuple(principalId S
     sharedEventID String)";
 
 /// Tables with types, codecs and settings of ours, of the columns that are written.
-fn tables(engines: &Engines, name: &str, ours: &str) -> anyhow::Result<[String; 3]> {
+pub(crate) fn tables(engines: &Engines, name: &str, ours: &str) -> anyhow::Result<[String; 3]> {
     let columns = |table: &str, names: &[&str]| {
         engines.query(&format!(
             "SELECT arrayStringConcat(groupArray(name || ' ' || type || ' ' || compression_codec), ', ') FROM \
@@ -355,7 +355,7 @@ fn raw(name: &str) -> String {
 }
 
 /// The checksum over what both wrote: all columns, and the raw bytes of the records in which we masked nothing.
-fn same(engines: &Engines, ours: &str, theirs: &str, records: u64) -> anyhow::Result<u64> {
+pub(crate) fn same(engines: &Engines, ours: &str, theirs: &str, records: u64) -> anyhow::Result<u64> {
     let columns: Vec<&str> = PLACE.into_iter().chain(COLUMNS.map(|(name, ..)| name)).collect();
     // A hash of several values is NULL where one is.
     let columns: Vec<String> = columns

@@ -39,6 +39,69 @@ pub struct Memory {
     pub gzip: f64,
 }
 
+/// Instructions per record of the whole pipeline, SHA-256 excluded.
+#[derive(Clone, Copy, Debug)]
+pub struct Shapes {
+    /// Eight partitions, one worker.
+    pub few: f64,
+    /// 128 partitions.
+    pub many: f64,
+    /// Two workers.
+    pub two_workers: f64,
+}
+
+/// Counts the pipeline alone at other numbers of partitions and workers.
+///
+/// # Errors
+/// What is missing on this machine; a run that does not end.
+pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
+    let engines = Engines::start()?;
+    let of = |partitions: u16, workers: u16| -> anyhow::Result<f64> {
+        let mut counts = [Counts::default(); 2];
+        for (counts, length) in counts.iter_mut().zip([records, 3 * records]) {
+            let name = format!("bench_{partitions}_{workers}_{length}");
+            let topic = Topic {
+                partitions,
+                ..Topic::cloudtrail(&name)
+            };
+            *counts = pipeline(&engines, &name, &topic, length, records, workers)?;
+        }
+        let [short, long] = counts;
+        Ok(Counts::per_record(short, long, 2 * records).0)
+    };
+    Ok(Shapes {
+        few: of(8, 1)?,
+        many: of(128, 1)?,
+        two_workers: of(8, 2)?,
+    })
+}
+
+/// Counts what the program does with a new topic of `records` records, in batches of so many over all workers.
+fn pipeline(
+    engines: &Engines,
+    name: &str,
+    topic: &Topic,
+    records: u64,
+    batch: u64,
+    workers: u16,
+) -> anyhow::Result<Counts> {
+    let more = format!(
+        "[batch]\nrows = {}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n",
+        batch / u64::from(workers)
+    );
+    let config = engines.prepare(name, std::slice::from_ref(topic), &more)?;
+    engines.fill(topic, records)?;
+    let counts = engines.folder().join(format!("{name}.ours"));
+    let mut command = engines::counted(&config, &counts)?;
+    command.env("CHANGEGATE__KAFKA__WORKERS", workers.to_string());
+    let running = engines.run(command, name, records)?;
+    engines::stop(running)?;
+    if let Some(kept) = std::env::var_os("KEEP_COUNTS") {
+        std::fs::copy(&counts, Path::new(&kept).join(format!("{name}.ours")))?;
+    }
+    Counts::read(&counts)
+}
+
 /// Counts two lengths, so that start-up cancels out, on both sides: one batch of so many records, and three.
 ///
 /// # Errors
@@ -50,11 +113,7 @@ pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
     for (number, length) in lengths.into_iter().enumerate() {
         let name = format!("bench_{number}");
         let topic = Topic::cloudtrail(&name);
-        let more = format!(
-            "[batch]\nrows = {records}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n"
-        );
-        let config = engines.prepare(&name, std::slice::from_ref(&topic), &more)?;
-        engines.fill(&topic, length)?;
+        ours.push(pipeline(&engines, &name, &topic, length, records, 1)?);
 
         let counts = engines.folder().join(format!("{name}.raw"));
         let own: PathBuf = std::env::current_exe()?.with_file_name("road");
@@ -66,15 +125,6 @@ pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
             .context("starting valgrind")?;
         ensure!(status.success(), "raw consume: {status}");
         raw.push(Counts::read(&counts)?);
-
-        let counts = engines.folder().join(format!("{name}.ours"));
-        let running = engines::counted(&config, &counts)?;
-        let running = engines.run(running, &name, length)?;
-        engines::stop(running)?;
-        ours.push(Counts::read(&counts)?);
-        if let Some(kept) = std::env::var_os("KEEP_COUNTS") {
-            std::fs::copy(&counts, Path::new(&kept).join(format!("{name}.ours")))?;
-        }
     }
     let (&[short, long], &[raw_short, raw_long]) = (&ours[..], &raw[..]) else {
         bail!("two runs of each");

@@ -6,8 +6,10 @@ use std::fmt;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::forest;
 use crate::loader;
-use crate::road::{Instructions, Memory};
+use crate::python::Throughput;
+use crate::road::{Instructions, Memory, Shapes};
 
 /// What a figure must keep, and where it should go.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -105,6 +107,52 @@ impl Table {
             "pipeline_over_raw",
             "pipeline / raw consumer, instructions",
             road.ours / road.raw,
+            2,
+        );
+    }
+
+    /// More partitions, more workers.
+    pub fn shapes(&mut self, shapes: &Shapes) {
+        self.add("whole pipeline, 8 partitions: instructions", shapes.few, 0);
+        self.bounded(
+            "partitions",
+            "the same with 128 partitions / with 8",
+            shapes.many / shapes.few,
+            3,
+        );
+        self.bounded(
+            "workers",
+            "the same with 2 workers / with 1",
+            shapes.two_workers / shapes.few,
+            3,
+        );
+    }
+
+    /// The forest alone.
+    pub fn forest(&mut self, figures: &forest::Figures) {
+        self.add("isolation forest, ours: ns a row", figures.ours, 0);
+        self.add("scikit-learn, a block of 10,000: ns a row", figures.theirs, 0);
+        self.add(
+            "share of the oddest hundredth that both find",
+            figures.agreement,
+            2,
+        );
+        self.bounded(
+            "forest",
+            "isolation forest, scikit-learn / ours, time",
+            figures.theirs_over_ours,
+            2,
+        );
+    }
+
+    /// Tuned Python.
+    pub fn throughput(&mut self, figures: &Throughput) {
+        self.add("records a second on this machine, ours", figures.ours, 0);
+        self.add("tuned Python, two processes", figures.theirs, 0);
+        self.bounded(
+            "python",
+            "throughput, ours / tuned Python",
+            figures.ours_over_theirs,
             2,
         );
     }

@@ -9,20 +9,35 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{engines, loader, road};
+use changegate_benches::{engines, forest, loader, python, road};
 use serde_json::Value;
 
 /// Records of the shorter and the longer run of a stage.
 const LENGTHS: [u64; 2] = [1_000, 3_000];
 
+/// How far runs of the same work may lie apart.
+const SPREAD_MAX: f64 = 1.02;
+
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 /// What can run alone, in the order of the table.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 8] = [
     ("times", times),
     ("stages", stages),
     ("road", |table| {
         table.instructions(&road::instructions(5_000)?);
+        Ok(())
+    }),
+    ("shapes", |table| {
+        table.shapes(&road::shapes(3_000)?);
+        Ok(())
+    }),
+    ("forest", |table| {
+        table.forest(&forest::figures()?);
+        Ok(())
+    }),
+    ("python", |table| {
+        table.throughput(&python::throughput(200_000)?);
         Ok(())
     }),
     ("loader", |table| {
@@ -144,8 +159,23 @@ fn stages(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Instructions of a stage: the difference of two run lengths, so that start-up cancels out.
+/// Instructions of a stage: the middle of three runs that must agree.
 fn count(stage: &str) -> anyhow::Result<f64> {
+    let mut runs = [0.0; 3];
+    for run in &mut runs {
+        *run = count_once(stage)?;
+    }
+    runs.sort_by(f64::total_cmp);
+    let [least, middle, most] = runs;
+    ensure!(
+        most <= least * SPREAD_MAX,
+        "{stage} took {least:.0} to {most:.0} instructions: too far apart to bound"
+    );
+    Ok(middle)
+}
+
+/// The difference of two run lengths, so that start-up cancels out.
+fn count_once(stage: &str) -> anyhow::Result<f64> {
     let own = std::env::current_exe()?.with_file_name("stage");
     let folder = std::env::temp_dir();
     let run = |records: u64| -> anyhow::Result<Counts> {

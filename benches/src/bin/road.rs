@@ -1,9 +1,11 @@
 //! The whole road alone. `road instructions [RECORDS]` counts instructions against a consumer that drops what it
-//! reads; `road memory` measures what the program takes for a demo's worth of records.
+//! reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS` compares CPU time
+//! with the database's own loader, `road python RECORDS` throughput with a script's; `road memory` measures what the
+//! program takes for a demo's worth of records.
 
 use anyhow::bail;
 use changegate_benches::table::Table;
-use changegate_benches::{loader, road};
+use changegate_benches::{loader, python, road};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,9 +18,13 @@ fn main() -> anyhow::Result<()> {
         ["instructions"] => table.instructions(&road::instructions(5_000)?),
         ["instructions", records] => table.instructions(&road::instructions(records.parse()?)?),
         ["memory"] => table.memory(&road::memory()?),
+        ["shapes", records] => table.shapes(&road::shapes(records.parse()?)?),
+        ["python", records] => table.throughput(&python::throughput(records.parse()?)?),
         ["loader", records] => table.loader(&loader::figures(records.parse()?)?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
-        _ => bail!("road instructions [RECORDS] | road memory"),
+        _ => bail!(
+            "road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road memory"
+        ),
     }
     println!("{table}");
     Ok(())

@@ -45,14 +45,14 @@ pub enum Feature {
 /// How many features there are.
 pub const FEATURES: usize = Feature::ALL.len();
 /// Width of a row of steps: a power of two, so that the forest needs no bounds checks.
-pub(crate) const WIDTH: usize = 32;
+pub const WIDTH: usize = 32;
 /// No grid is finer.
 pub(crate) const STEPS_MAX: usize = 1_024;
 /// Raised with every change of a feature's meaning, grid or place.
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// One event on the grid; what lies beyond [`FEATURES`] is 0.
-pub(crate) type Row = [u16; WIDTH];
+pub type Row = [u16; WIDTH];
 
 /// What a feature is called, what it says, and its grid: `step = floor(value * scale)`, at most `steps - 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -32,7 +32,7 @@ struct Tree {
 
 /// The forest.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Forest {
+pub struct Forest {
     trees: Vec<Tree>,
     /// The same trees for blocks.
     blocks: Vec<BlockTree>,
@@ -60,7 +60,7 @@ impl Forest {
     ///
     /// # Panics
     /// Without rows.
-    pub(crate) fn grow(rows: ArrayView2<'_, u16>, seed: u64) -> Self {
+    pub fn grow(rows: ArrayView2<'_, u16>, seed: u64) -> Self {
         assert!(rows.nrows() > 0, "a forest needs rows");
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let trees = (0..TREES)
@@ -83,7 +83,7 @@ impl Forest {
     }
 
     /// Sum of path lengths over all trees, in 1/1024: the smaller, the easier an event is set apart.
-    pub(crate) fn score(&self, rows: &[Row], out: &mut Vec<u32>) {
+    pub fn score(&self, rows: &[Row], out: &mut Vec<u32>) {
         out.clear();
         let (full, rest) = rows.as_chunks::<LANES>();
         for rows in full {

@@ -32,7 +32,8 @@ mod train;
 
 pub use calibration::{Calibrated, Calibration, Curve, RateAt, STRATA, STRATUM_MIN, Stratum};
 pub use facts::ActorKind;
-pub use feature::{FEATURES, Feature, SCHEMA_VERSION, Spec};
+pub use feature::{FEATURES, Feature, Row, SCHEMA_VERSION, Spec, WIDTH};
+pub use forest::Forest;
 pub use model::{Golden, MODEL_FILES, Model, ModelError, Replayed};
 pub use reason::REASONS;
 pub use scorer::{EXPLAIN_FROM, Scorer};
