@@ -256,8 +256,11 @@ impl Site {
 
     /// Where a partition ends.
     pub fn end_of(&self, looker: &BaseConsumer, topic: &str, partition: i32) -> i64 {
-        let ends = looker.fetch_watermarks(topic, partition, QUESTION);
-        ends.expect("the broker answers").1
+        // A broker that was started a moment ago does not lead its partitions yet.
+        until("the broker says where a partition ends", || {
+            looker.fetch_watermarks(topic, partition, QUESTION).ok()
+        })
+        .1
     }
 
     /// How many members a group has, those included whose session has not ended yet.

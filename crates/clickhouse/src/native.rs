@@ -40,9 +40,7 @@ impl Block {
     pub(crate) fn new(table: Table) -> Self {
         let columns = table.columns().iter().map(|(name, written)| {
             let mut streams = Vec::new();
-            // Bytes of records are most of a block: they go from the rows straight to the socket.
-            let is_lent = table.byte_columns().contains(name);
-            let reader = Reader::new(written, is_lent, &mut streams);
+            let reader = Reader::new(written, &mut streams);
             let mut head = Vec::new();
             for text in [name, written] {
                 leb128(text.len(), &mut head);

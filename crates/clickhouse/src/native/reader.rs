@@ -1,5 +1,3 @@
-use std::ops::Range;
-
 use super::dictionary::Dictionary;
 use super::stream::Stream;
 
@@ -19,7 +17,7 @@ impl Reader {
     ///
     /// # Panics
     /// On a type that no column of ours has: say here how wide it is.
-    pub(super) fn new(written: &str, is_lent: bool, streams: &mut Vec<Stream>) -> Self {
+    pub(super) fn new(written: &str, streams: &mut Vec<Stream>) -> Self {
         let mut stream = |stream| {
             streams.push(stream);
             streams.len() - 1
@@ -29,11 +27,8 @@ impl Reader {
             None => (written, ""),
         };
         match name {
-            "String" if is_lent => Self::Text {
-                to: stream(Stream::Lent(Vec::new())),
-            },
             "String" => Self::Text {
-                to: stream(Stream::Bytes(Vec::new())),
+                to: stream(Stream::Texts(Vec::new())),
             },
             "LowCardinality" => Self::Low {
                 width: (arguments != "String").then(|| fixed_width(arguments)),
@@ -41,18 +36,18 @@ impl Reader {
             },
             "Nullable" => Self::Nullable {
                 nulls: stream(Stream::Bytes(Vec::new())),
-                value: Box::new(Self::new(arguments, is_lent, streams)),
+                value: Box::new(Self::new(arguments, streams)),
             },
             "Array" => Self::Array {
                 ends: stream(Stream::Bytes(Vec::new())),
-                item: Box::new(Self::new(arguments, is_lent, streams)),
+                item: Box::new(Self::new(arguments, streams)),
             },
             // As it is stored: an array of pairs.
             "Map" => Self::Array {
                 ends: stream(Stream::Bytes(Vec::new())),
-                item: Box::new(Self::tuple(arguments, is_lent, streams)),
+                item: Box::new(Self::tuple(arguments, streams)),
             },
-            "Tuple" => Self::tuple(arguments, is_lent, streams),
+            "Tuple" => Self::tuple(arguments, streams),
             _ => Self::Fixed {
                 width: fixed_width(written),
                 to: stream(Stream::Bytes(Vec::new())),
@@ -61,15 +56,11 @@ impl Reader {
     }
 
     /// Fields of types without commas, each with or without its name.
-    fn tuple(fields: &str, is_lent: bool, streams: &mut Vec<Stream>) -> Self {
+    fn tuple(fields: &str, streams: &mut Vec<Stream>) -> Self {
         let types = fields
             .split(", ")
             .map(|field| field.split_once(' ').map_or(field, |(_, written)| written));
-        Self::Tuple(
-            types
-                .map(|written| Self::new(written, is_lent, streams))
-                .collect(),
-        )
+        Self::Tuple(types.map(|written| Self::new(written, streams)).collect())
     }
 
     #[inline]
@@ -77,19 +68,14 @@ impl Reader {
         match self {
             Self::Fixed { width, to } => push(&mut streams[*to], from.take(*width)),
             Self::Text { to } => {
-                let text = from.text();
-                match &mut streams[*to] {
-                    Stream::Lent(texts) => texts.push(text),
-                    stream => push(stream, &from.rows[text]),
-                }
+                let begin = u32::try_from(from.at).expect("a batch is far below 4 GiB");
+                from.text();
+                begins(&mut streams[*to]).push(begin);
             }
             Self::Low { width, to } => {
                 let key = match width {
                     Some(width) => from.take(*width),
-                    None => {
-                        let text = from.text();
-                        &from.rows[text]
-                    }
+                    None => from.text(),
                 };
                 let Stream::Low(dictionary) = &mut streams[*to] else {
                     unreachable!("made together");
@@ -122,10 +108,7 @@ impl Reader {
     fn default(&self, streams: &mut [Stream]) {
         match self {
             Self::Fixed { width, to } => push(&mut streams[*to], &[0; 32][..*width]),
-            Self::Text { to } => match &mut streams[*to] {
-                Stream::Lent(texts) => texts.push(Stream::NOTHING),
-                stream => push(stream, &[0]),
-            },
+            Self::Text { to } => begins(&mut streams[*to]).push(Stream::NOTHING),
             Self::Low { .. } | Self::Nullable { .. } | Self::Array { .. } | Self::Tuple(_) => {
                 unreachable!("no column of ours is a Nullable of these")
             }
@@ -165,6 +148,13 @@ fn push(stream: &mut Stream, value: &[u8]) {
     }
 }
 
+fn begins(stream: &mut Stream) -> &mut Vec<u32> {
+    let Stream::Texts(begins) = stream else {
+        unreachable!("made together");
+    };
+    begins
+}
+
 /// Where the next value of the rows begins.
 #[derive(Debug)]
 pub(super) struct Cursor<'r> {
@@ -174,7 +164,11 @@ pub(super) struct Cursor<'r> {
 
 impl<'r> Cursor<'r> {
     pub(super) fn new(rows: &'r [u8]) -> Self {
-        Self { rows, at: 0 }
+        Self::at(rows, 0)
+    }
+
+    pub(super) fn at(rows: &'r [u8], at: usize) -> Self {
+        Self { rows, at }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -202,10 +196,10 @@ impl<'r> Cursor<'r> {
     }
 
     /// A text with its length before it, as both formats write it.
-    fn text(&mut self) -> Range<usize> {
+    pub(super) fn text(&mut self) -> &'r [u8] {
         let from = self.at;
         let length = self.length();
         self.at += length;
-        from..self.at
+        &self.rows[from..self.at]
     }
 }
