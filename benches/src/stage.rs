@@ -243,6 +243,7 @@ fn rows(
         ask: Ask::default(),
         child_bytes: &[],
         versions,
+        hop: None,
     };
     let mut outcomes = Outcomes::default();
     outcomes.write();

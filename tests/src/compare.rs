@@ -56,7 +56,7 @@ impl Site {
     }
 
     /// Nothing is missing, doubled, altered or too many in the views, compared with the reference run by position and
-    /// content, and what was read adds up. Prints what was found.
+    /// content over the topics that the reference has read, and what was read adds up. Prints what was found.
     ///
     /// # Panics
     /// Where something is.
@@ -74,7 +74,10 @@ impl Site {
             ),
         ] {
             let rows = |database: &str, side: u8| {
-                format!("SELECT {key}, toString({content}) AS content, {side} AS side FROM {database}.{view}")
+                format!(
+                    "SELECT {key}, toString({content}) AS content, {side} AS side FROM {database}.{view} \
+                     WHERE topic IN (SELECT topic FROM {reference}.raw_records)"
+                )
             };
             let sql = format!(
                 "SELECT countIf(known = 0 AND due > 0), countIf(known > 1 OR due > 1), \

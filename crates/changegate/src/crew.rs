@@ -231,13 +231,13 @@ impl Ends {
     }
 }
 
-/// Watches from beside: that every topic is there, where its partitions end, and that this process reads all of it or
-/// nothing.
+/// Watches from beside: that every topic is there, where its partitions end, and, for a crew that does all of the work,
+/// that this process reads all of it or nothing.
 ///
 /// One process holds the history of an actor, whose events may come in any partition. With a part of a topic it would
 /// know half a history and call the other half new.
 pub(crate) fn watch_topics(
-    crew: &Arc<Crew>,
+    crew: Option<Arc<Crew>>,
     admin: Arc<Admin>,
     topics: Vec<String>,
     grace: Duration,
@@ -246,7 +246,6 @@ pub(crate) fn watch_topics(
     tasks: &Tasks,
 ) {
     let totals = Arc::clone(totals);
-    let crew = Arc::clone(crew);
     let own = tasks.clone();
     spawn(tasks, "topics", async move {
         let mut faults: BTreeMap<String, (Fault, Duration)> = BTreeMap::new();
@@ -267,7 +266,8 @@ pub(crate) fn watch_topics(
                 let partitions = found.as_ref().map(Vec::len);
                 ends.note(topic, found.unwrap_or_default());
                 let up = SystemClock.up();
-                let Some(fault) = fault(partitions, crew.read_of(topic)) else {
+                let read = crew.as_ref().map_or(0, |crew| crew.read_of(topic));
+                let Some(fault) = fault(partitions, read) else {
                     faults.remove(topic);
                     continue;
                 };
@@ -306,7 +306,7 @@ impl Fault {
     fn told(self) -> String {
         match self {
             Self::Unknown => {
-                "the topic does not exist: `changegate topics` makes what [[topics]] names".to_owned()
+                "the topic does not exist: `changegate topics` makes what the settings name".to_owned()
             }
             Self::Part { read, all } => format!(
                 "this process was given {read} of {all} partitions, another member of the group has the rest: an actor's \

@@ -19,6 +19,7 @@ mod memory;
 mod metered;
 mod operations;
 mod setup;
+mod shards;
 mod stream;
 mod watch;
 mod when;

@@ -97,7 +97,7 @@ impl Positions {
     }
 
     /// As text, a line each; `None` while they are spoilt.
-    fn durable(&self) -> Option<String> {
+    pub(crate) fn durable(&self) -> Option<String> {
         let marks = self.lock();
         // A topic's name holds neither blanks nor tabs.
         let line = |((topic, partition), at): (&(String, i32), &At)| {
@@ -162,15 +162,15 @@ pub(crate) struct Memory {
 }
 
 /// What a snapshot holds.
-struct Parts {
-    state: State,
-    recent: Recent,
-    asker: Asker,
-    positions: Positions,
+pub(crate) struct Parts {
+    pub(crate) state: State,
+    pub(crate) recent: Recent,
+    pub(crate) asker: Asker,
+    pub(crate) positions: Positions,
 }
 
 impl Parts {
-    fn empty(settings: &Settings, model: &Model) -> Self {
+    pub(crate) fn empty(settings: &Settings, model: &Model) -> Self {
         Self {
             state: State::new(model, setup::limits(settings)),
             recent: Recent::new(settings.state.recent_ids_max),
@@ -256,31 +256,20 @@ impl Memory {
         if *self.saved() == positions {
             return Ok(Taken::Current);
         }
-        let mut out = MAGIC.to_vec();
-        put(&mut out, identity(&self.settings, &self.model).as_bytes());
-        put(&mut out, positions.as_bytes());
-        let mut part = Vec::new();
-        let asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
-        asker.save(&mut part);
-        drop(asker);
-        put(&mut out, &part);
-        part.clear();
-        self.recent.save(&mut part);
-        put(&mut out, &part);
-        part.clear();
-        self.state.write_snapshot(&mut part)?;
-        put(&mut out, &part);
-        Ok(Taken::Fresh(Snapshot {
-            bytes: out,
-            positions,
-        }))
+        let bytes = write(
+            &self.settings,
+            &self.model,
+            &positions,
+            &self.asker,
+            &self.recent,
+            &self.state,
+        )?;
+        Ok(Taken::Fresh(Snapshot { bytes, positions }))
     }
 
     /// Puts it into the place of the one before, whole or not at all.
     pub(crate) fn store(&self, snapshot: Snapshot) -> anyhow::Result<()> {
-        let Snapshot { mut bytes, positions } = snapshot;
-        let digest = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&digest);
+        let Snapshot { bytes, positions } = snapshot;
         let folder = &self.settings.state.dir;
         // Names of actors and resources are in it.
         let mut private = DirBuilder::new();
@@ -347,7 +336,37 @@ fn take<'b>(bytes: &mut &'b [u8]) -> anyhow::Result<&'b [u8]> {
     Ok(part)
 }
 
-fn read(settings: &Settings, model: &Model, bytes: &[u8]) -> anyhow::Result<Parts> {
+/// A snapshot as bytes.
+pub(crate) fn write(
+    settings: &Settings,
+    model: &Model,
+    positions: &str,
+    asker: &Mutex<Asker>,
+    recent: &Recent,
+    state: &State,
+) -> anyhow::Result<Vec<u8>> {
+    let mut out = MAGIC.to_vec();
+    put(&mut out, identity(settings, model).as_bytes());
+    put(&mut out, positions.as_bytes());
+    let mut part = Vec::new();
+    asker
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .save(&mut part);
+    put(&mut out, &part);
+    part.clear();
+    recent.save(&mut part);
+    put(&mut out, &part);
+    part.clear();
+    state.write_snapshot(&mut part)?;
+    put(&mut out, &part);
+    let digest = Sha256::digest(&out);
+    out.extend_from_slice(&digest);
+    Ok(out)
+}
+
+/// What [`write`] wrote.
+pub(crate) fn read(settings: &Settings, model: &Model, bytes: &[u8]) -> anyhow::Result<Parts> {
     let body = bytes.len().saturating_sub(DIGEST_BYTES);
     let (body, digest) = bytes.split_at(body);
     if Sha256::digest(body)[..] != *digest {

@@ -7,18 +7,20 @@ use std::time::Duration;
 use anyhow::Context;
 use bumpalo::Bump;
 use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, RowBinary};
-use changegate_config::{ClickHouseUser, LostRecords, Reads, Settings};
-use changegate_kafka::{Admin, Consumer, Producer, TopicPlan};
+use changegate_config::{ClickHouseUser, LostRecords, Reads, Settings, Stages};
+use changegate_kafka::{Admin, Consumer, Producer, Snapshots, TopicPlan};
 use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
+use changegate_pipeline::hop::{Hop, HopReader};
 use changegate_pipeline::ledger::{Operation, Range};
 use changegate_pipeline::log::TopicPartition;
+use changegate_pipeline::part::Shard;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
     BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, RecoverRules, Rules,
-    Scorer, Topic, Turn, Worker, WorkerSettings, WriteLimits,
+    Scorer, Topic, Turn, Work, Worker, WorkerSettings, WriteLimits,
 };
-use changegate_risk::{Model, PhaseEnd, Stratum};
+use changegate_risk::{Model, PhaseEnd, StateSize, Stratum};
 use changegate_telemetry::{
     Clock as _, Health, Histogram, Metric, Metrics, SystemClock, Tasks, TraceSettings, spawn_thread,
 };
@@ -28,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::crew::{Crew, Ends, watch_copies, watch_topics};
 use crate::memory::{Memory, Positions};
 use crate::metered::{MeteredDesk, TracedOutbox};
+use crate::shards::{Pace, Shards, States};
 use crate::watch::{Sampler, Surroundings, Watch};
 use crate::{operations, setup};
 
@@ -66,19 +69,39 @@ pub(crate) fn now() -> TimeMicros {
 }
 
 #[derive(Debug)]
-struct Reader(Normalizer);
+enum Reader {
+    Source(Box<Normalizer>),
+    Hop(HopReader),
+}
 
 impl Normalize for Reader {
     fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
-        self.0.record(arena, record)
+        match self {
+            Self::Source(normalizer) => normalizer.record(arena, record),
+            Self::Hop(reader) => reader.record(arena, record),
+        }
     }
 }
 
 #[derive(Debug)]
 struct StreamScorer {
-    scorer: changegate_risk::Scorer,
-    positions: Arc<Positions>,
+    mind: Mind,
     meters: RiskMeters,
+}
+
+/// Who knows what was before.
+#[derive(Debug)]
+enum Mind {
+    /// All workers of the process together.
+    Process {
+        scorer: Box<changegate_risk::Scorer>,
+        positions: Arc<Positions>,
+        shard: Shard,
+    },
+    /// Each shard for itself.
+    Shards(Box<Shards>),
+    /// Nobody: what is normalized is scored elsewhere.
+    Nobody,
 }
 
 /// From now on the stratum asks from `decision.approve_from`: a person should know, and may look at what was held back.
@@ -141,12 +164,17 @@ impl RiskMeters {
 impl Scorer for StreamScorer {
     fn score<'a>(
         &mut self,
+        shard: usize,
         arena: &'a Bump,
         events: &[(&'a ChangeEvent<'a>, TimeMicros)],
         out: &mut Vec<Option<Score<'a>>>,
     ) {
         let mut scores = Vec::with_capacity(events.len());
-        self.scorer.score_block(arena, events, &mut scores);
+        match &mut self.mind {
+            Mind::Process { scorer, .. } => scorer.score_block(arena, events, &mut scores),
+            Mind::Shards(shards) => shards.score(shard, arena, events, &mut scores),
+            Mind::Nobody => {}
+        }
         let changes = events
             .iter()
             .zip(&scores)
@@ -155,21 +183,52 @@ impl Scorer for StreamScorer {
         out.extend(scores.into_iter().map(Some));
     }
 
-    fn learn(&mut self, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
-        self.scorer.learn_block(events);
+    fn learn(&mut self, shard: usize, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
+        match &mut self.mind {
+            Mind::Process { scorer, .. } => scorer.learn_block(events),
+            Mind::Shards(shards) => shards.learn(shard, events),
+            Mind::Nobody => {}
+        }
+    }
+
+    fn assigned(&mut self, partitions: &[TopicPartition]) {
+        if let Mind::Shards(shards) = &mut self.mind {
+            shards.keep(partitions);
+        }
+    }
+
+    fn shard(&mut self, partition: &TopicPartition) -> Shard {
+        match &mut self.mind {
+            Mind::Process { shard, .. } => shard.clone(),
+            Mind::Shards(shards) => shards.open(partition),
+            Mind::Nobody => Shard::forgetful(),
+        }
     }
 
     fn news(&mut self) -> Vec<Operation> {
-        let ended = self.scorer.state().ended_phases();
+        let ended = match &self.mind {
+            Mind::Process { scorer, .. } => scorer.state().ended_phases(),
+            Mind::Shards(shards) => shards.ended_phases(),
+            Mind::Nobody => Vec::new(),
+        };
         ended.into_iter().map(learning_over).collect()
     }
 
     fn learn_from(&mut self, place: ReadTo<'_>) -> i64 {
-        self.positions.learn_from(place)
+        match &mut self.mind {
+            Mind::Process { positions, .. } => positions.learn_from(place),
+            Mind::Shards(shards) => shards.learn_from(place),
+            // There is nothing to learn.
+            Mind::Nobody => i64::MAX,
+        }
     }
 
     fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
-        self.positions.note(place, durable);
+        match &mut self.mind {
+            Mind::Process { positions, .. } => positions.note(place, durable),
+            Mind::Shards(shards) => shards.read_to(place, durable),
+            Mind::Nobody => {}
+        }
     }
 }
 
@@ -220,6 +279,7 @@ pub(crate) fn clickhouse(settings: &Settings, user: &ClickHouseUser) -> anyhow::
     options.ca_file.clone_from(&settings.clickhouse.ca_file);
     options.connect_timeout = settings.clickhouse.connect_timeout;
     options.read_timeout = settings.clickhouse.query_timeout;
+    options.hop_topic.clone_from(&settings.stages.hop_topic);
     Ok(LedgerClient::new(options)?)
 }
 
@@ -243,6 +303,23 @@ pub(crate) fn topics(settings: &Settings) -> Vec<TopicPlan> {
             kafka.dlq_record_bytes_max,
         ));
     }
+    if settings.stages.run != Stages::Whole {
+        let (stages, shards) = (&settings.stages, i32::from(settings.stages.shards));
+        let hop = &stages.hop_topic;
+        plans.push(TopicPlan::hop(
+            hop,
+            shards,
+            replication,
+            kafka.dlq_record_bytes_max,
+        ));
+        plans.push(TopicPlan::kept(
+            &settings.dead_letter_topic(hop),
+            1,
+            replication,
+            kafka.dlq_record_bytes_max + kafka.dlq_record_bytes_max - kafka.raw_record_bytes_max,
+        ));
+        plans.push(TopicPlan::compacted(&stages.state_topic, shards, replication));
+    }
     let mut ours = vec![&settings.decision.approval_topic];
     if settings.decision.publish_decisions {
         ours.push(&settings.decision.decision_topic);
@@ -261,6 +338,42 @@ pub(crate) fn policy_hash(settings: &Settings) -> Digest {
 
 fn sha256(text: &str) -> Digest {
     Digest(Sha256::digest(text.as_bytes()).into())
+}
+
+/// What the workers of a process share, whatever part of the work they do.
+struct Common<'s> {
+    settings: &'s Settings,
+    model: &'s Arc<Model>,
+    versions: Versions,
+    tasks: &'s Tasks,
+    metrics: &'s Metrics,
+    health: &'s Health,
+    ledger: Arc<ClickHouseLedger>,
+    instance: String,
+    totals: Arc<Totals>,
+    ends: Ends,
+    traces: bool,
+}
+
+/// The workers that do one part of the work.
+struct Team {
+    work: Work,
+    /// Stem of their names.
+    name: &'static str,
+    group: String,
+    topics: Vec<String>,
+    keeper: Keeper,
+}
+
+/// Who sees to it that what is remembered is saved.
+#[derive(Clone)]
+enum Keeper {
+    /// All workers together.
+    Crew(Arc<Crew>),
+    /// Each worker for its shards.
+    Shards(States),
+    /// There is nothing to save.
+    Nobody,
 }
 
 /// Starts the workers, each on a thread of its own. They end when `tasks` are asked to.
@@ -282,124 +395,267 @@ pub(crate) fn start(
         config_hash: sha256(&settings.row_settings()),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let memory = Memory::load(settings, model);
-    let crew = Arc::new(Crew::new(
-        memory,
-        usize::from(settings.kafka.workers),
-        settings.state.snapshot_interval,
-        settings.batch.drain_deadline,
-        metrics,
-    ));
-    let memory = crew.memory();
     let ledger = Arc::new(ClickHouseLedger::new(
         clickhouse(settings, &settings.clickhouse.writer)?,
         runtime.clone(),
     ));
-    let instance = settings.kafka.instance_id.clone().unwrap_or_else(host_name);
-    let totals = Arc::new(Totals::default());
     show_versions(metrics, model);
     let traces =
         settings.telemetry.traces && matches!(TraceSettings::from_env(std::env::vars(), ""), Ok(Some(_)));
-    let connection = kafka(settings);
-    let names: Vec<&str> = settings.topics.iter().map(|topic| topic.name.as_str()).collect();
-    let admin = Arc::new(Admin::new(&connection)?);
-    let workers = usize::from(settings.kafka.workers);
-    let fronts = Fronts::new(workers);
-    let ends = Ends::default();
-    // The group gives a member that comes back under its name what it had before, without asking what it reads now: with
-    // other topics it must be another member.
-    let subscription = sha256(&names.join("\n")).to_string();
-    let subscription = subscription.get(..8).unwrap_or_default();
-    for number in 0..workers {
-        let name = format!("{instance}-{number}");
-        let topics = settings.topics.iter().map(|topic| {
-            let own = TopicSettings {
-                source: topic.source.clone(),
-                cluster: topic.cluster.clone(),
-                store_reads: topic.reads == Reads::Store,
-                limits: RecordLimits {
-                    bytes: settings.kafka.dlq_record_bytes_max,
-                    ..RecordLimits::default()
-                },
+    let common = Common {
+        settings,
+        model,
+        versions: versions.clone(),
+        tasks,
+        metrics,
+        health,
+        ledger: Arc::clone(&ledger),
+        instance: settings.kafka.instance_id.clone().unwrap_or_else(host_name),
+        totals: Arc::default(),
+        ends: Ends::default(),
+        traces,
+    };
+    let _entered = runtime.enter();
+    for team in teams(settings, model, metrics) {
+        common.start(&team)?;
+    }
+    watch_copies(ledger.client().clone(), metrics, tasks);
+    operations::keep_journal(tasks, runtime, ledger, command, versions)?;
+    Ok(common.totals)
+}
+
+fn teams(settings: &Settings, model: &Arc<Model>, metrics: &Metrics) -> Vec<Team> {
+    let raw = || -> Vec<String> { settings.topics.iter().map(|topic| topic.name.clone()).collect() };
+    let group = &settings.kafka.group;
+    let stages = &settings.stages;
+    let whole = || {
+        let crew = Crew::new(
+            Memory::load(settings, model),
+            usize::from(settings.kafka.workers),
+            settings.state.snapshot_interval,
+            settings.batch.drain_deadline,
+            metrics,
+        );
+        Team {
+            work: Work::Whole,
+            name: "",
+            group: group.clone(),
+            topics: raw(),
+            keeper: Keeper::Crew(Arc::new(crew)),
+        }
+    };
+    // It goes on where one process that did all of it has ended.
+    let normalize = || Team {
+        work: Work::Normalize(Hop {
+            topic: stages.hop_topic.clone(),
+            bytes_max: settings.kafka.raw_record_bytes_max,
+        }),
+        name: "normalize-",
+        group: group.clone(),
+        topics: raw(),
+        keeper: Keeper::Nobody,
+    };
+    let score = || Team {
+        work: Work::Score,
+        name: "score-",
+        group: settings.scoring_group(),
+        topics: vec![stages.hop_topic.clone()],
+        keeper: Keeper::Shards(States::default()),
+    };
+    match stages.run {
+        Stages::Whole => vec![whole()],
+        Stages::Normalize => vec![normalize()],
+        Stages::Score => vec![score()],
+        Stages::Both => vec![normalize(), score()],
+    }
+}
+
+impl Common<'_> {
+    fn start(&self, team: &Team) -> anyhow::Result<()> {
+        let settings = self.settings;
+        let connection = changegate_kafka::Settings {
+            group: team.group.clone(),
+            ..kafka(settings)
+        };
+        let names: Vec<&str> = team.topics.iter().map(String::as_str).collect();
+        let workers = usize::from(settings.kafka.workers);
+        let fronts = Fronts::new(workers);
+        // The group gives a member that comes back under its name what it had before, without asking what it reads now:
+        // with other topics it must be another member.
+        let subscription = sha256(&names.join("\n")).to_string();
+        let subscription = subscription.get(..8).unwrap_or_default();
+        for number in 0..workers {
+            let name = format!("{}-{}{number}", self.instance, team.name);
+            let consumer = Consumer::join(&connection, &format!("{name}-{subscription}"), &names)?;
+            let size: Option<Box<dyn Fn() -> StateSize + Send>> = match &team.keeper {
+                _ if number > 0 => None,
+                Keeper::Crew(crew) => {
+                    let state = Arc::clone(&crew.memory().state);
+                    Some(Box::new(move || state.size()))
+                }
+                Keeper::Shards(states) => {
+                    let states = states.clone();
+                    Some(Box::new(move || states.size()))
+                }
+                Keeper::Nobody => None,
             };
-            Ok(Topic {
-                name: topic.name.clone(),
-                dead_letter_topic: settings.dead_letter_topic(&topic.name),
-                source: topic.source.clone(),
-                tenant_uid: topic.tenant.clone(),
-                normalizer: Reader(Normalizer::new(own, setup::tenant(settings, &topic.tenant)?)?),
-            })
-        });
-        let judge = Judge {
-            topics: topics.collect::<anyhow::Result<Vec<_>>>()?,
+            let watch = Watch::new(Surroundings {
+                settings,
+                name: format!("worker-{}{number}", team.name),
+                topics: self.watched(team),
+                metrics: self.metrics,
+                health: self.health,
+                connections: consumer.connections(),
+                ends: self.ends.clone(),
+                size,
+                totals: Arc::clone(&self.totals),
+                traces: self.traces,
+                shutdown: self.tasks.shutdown().clone(),
+            });
+            let thread = format!("{}{number}", team.name);
+            let desk = ThreadDesk::start(Arc::clone(&self.ledger), format!("ledger-{thread}"));
+            let worker: Worker<Real> = Worker::new(Equipment {
+                log: InTimeOrder::new(
+                    consumer,
+                    WallClock,
+                    OrderRules {
+                        bytes_max: settings.batch.memory_max_bytes / (8 * workers),
+                        hold_max: settings.kafka.order_backlog,
+                        ..OrderRules::default()
+                    },
+                    fronts.clone(),
+                    number,
+                ),
+                ledger: Arc::clone(&self.ledger),
+                desk: MeteredDesk::new(desk.context("starting a thread")?, self.metrics),
+                outbox: TracedOutbox(Producer::new(&connection)?),
+                clock: WallClock,
+                observer: watch,
+                judge: self.judge(team, &connection)?,
+                settings: worker_settings(settings, &name),
+            });
+            let (stopping, ended) = (self.tasks.clone(), Arc::clone(&self.totals));
+            let keeper = team.keeper.clone();
+            let interval = settings.state.snapshot_interval;
+            spawn_thread(self.tasks, &format!("worker-{thread}"), move || {
+                if let Err(error) = run(worker, number, &keeper, interval, &stopping) {
+                    tracing::error!(%error, "worker ended");
+                    ended.failed.store(true, Ordering::Release);
+                    stopping.shutdown().request("a worker ended");
+                }
+            })?;
+        }
+        let grace = settings.kafka.session_timeout + Duration::from_secs(15);
+        let crew = match &team.keeper {
+            Keeper::Crew(crew) => Some(Arc::clone(crew)),
+            Keeper::Shards(_) | Keeper::Nobody => None,
+        };
+        watch_topics(
+            crew,
+            Arc::new(Admin::new(&connection)?),
+            team.topics.clone(),
+            grace,
+            self.ends.clone(),
+            &self.totals,
+            self.tasks,
+        );
+        Ok(())
+    }
+
+    /// Topics and their sources, for metrics.
+    fn watched(&self, team: &Team) -> Vec<(String, String)> {
+        let source = |name: &String| {
+            let of_raw = self.settings.topic(name).map(|topic| topic.source.clone());
+            (name.clone(), of_raw.unwrap_or_else(|| "hop".to_owned()))
+        };
+        team.topics.iter().map(source).collect()
+    }
+
+    fn judge(
+        &self,
+        team: &Team,
+        connection: &changegate_kafka::Settings,
+    ) -> anyhow::Result<Judge<Reader, StreamScorer, RowBinary>> {
+        let settings = self.settings;
+        let topics = if team.work == Work::Score {
+            let name = &settings.stages.hop_topic;
+            vec![Topic {
+                name: name.clone(),
+                dead_letter_topic: settings.dead_letter_topic(name),
+                source: "hop".to_owned(),
+                tenant_uid: settings.tenant.uid.clone(),
+                normalizer: Reader::Hop(HopReader),
+            }]
+        } else {
+            let topics = settings.topics.iter().map(|topic| raw_topic(settings, topic));
+            topics.collect::<anyhow::Result<_>>()?
+        };
+        let mind = match &team.keeper {
+            Keeper::Crew(crew) => {
+                let memory = crew.memory();
+                Mind::Process {
+                    scorer: Box::new(changegate_risk::Scorer::new(
+                        Arc::clone(self.model),
+                        Arc::clone(&memory.state),
+                    )),
+                    positions: Arc::clone(&memory.positions),
+                    shard: Shard {
+                        number: 0,
+                        recent: Arc::clone(&memory.recent),
+                        asker: Arc::clone(&memory.asker),
+                    },
+                }
+            }
+            Keeper::Shards(states) => {
+                let snapshots = Snapshots::new(connection, &settings.stages.state_topic)?;
+                Mind::Shards(Box::new(Shards::new(
+                    settings,
+                    self.model,
+                    snapshots,
+                    states.clone(),
+                )))
+            }
+            Keeper::Nobody => Mind::Nobody,
+        };
+        Ok(Judge {
+            topics,
             scorer: StreamScorer {
-                scorer: changegate_risk::Scorer::new(Arc::clone(model), Arc::clone(&memory.state)),
-                positions: Arc::clone(&memory.positions),
-                meters: RiskMeters::new(metrics),
+                mind,
+                meters: RiskMeters::new(self.metrics),
             },
             encoder: RowBinary,
             rules: Rules {
                 thresholds: settings.decision.thresholds.clone(),
-                versions: versions.clone(),
+                versions: self.versions.clone(),
                 approval_topic: settings.decision.approval_topic.clone(),
                 decision_topic: settings
                     .decision
                     .publish_decisions
                     .then(|| settings.decision.decision_topic.clone()),
+                work: team.work.clone(),
             },
-            recent: Arc::clone(&memory.recent),
-            asker: Arc::clone(&memory.asker),
-        };
-        let consumer = Consumer::join(&connection, &format!("{name}-{subscription}"), &names)?;
-        let watch = Watch::new(Surroundings {
-            settings,
-            number,
-            metrics,
-            health,
-            connections: consumer.connections(),
-            ends: ends.clone(),
-            state: Arc::clone(&memory.state),
-            totals: Arc::clone(&totals),
-            traces,
-            shutdown: tasks.shutdown().clone(),
-        });
-        let desk = ThreadDesk::start(Arc::clone(&ledger), format!("ledger-{number}"));
-        let worker: Worker<Real> = Worker::new(Equipment {
-            log: InTimeOrder::new(
-                consumer,
-                WallClock,
-                OrderRules {
-                    bytes_max: settings.batch.memory_max_bytes / (8 * workers),
-                    hold_max: settings.kafka.order_backlog,
-                    ..OrderRules::default()
-                },
-                fronts.clone(),
-                number,
-            ),
-            ledger: Arc::clone(&ledger),
-            desk: MeteredDesk::new(desk.context("starting a thread")?, metrics),
-            outbox: TracedOutbox(Producer::new(&connection)?),
-            clock: WallClock,
-            observer: watch,
-            judge,
-            settings: worker_settings(settings, &name),
-        });
-        let (stopping, crew, ended) = (tasks.clone(), Arc::clone(&crew), Arc::clone(&totals));
-        spawn_thread(tasks, &format!("worker-{number}"), move || {
-            if let Err(error) = run(worker, number, &crew, &stopping) {
-                tracing::error!(%error, "worker ended");
-                ended.failed.store(true, Ordering::Release);
-                stopping.shutdown().request("a worker ended");
-            }
-        })?;
+        })
     }
-    let _entered = runtime.enter();
-    let topics = names.iter().map(|name| (*name).to_owned()).collect();
-    let grace = settings.kafka.session_timeout + Duration::from_secs(15);
-    watch_topics(&crew, admin, topics, grace, ends, &totals, tasks);
-    watch_copies(ledger.client().clone(), metrics, tasks);
-    operations::keep_journal(tasks, runtime, ledger, command, versions)?;
-    Ok(totals)
+}
+
+fn raw_topic(settings: &Settings, topic: &changegate_config::Topic) -> anyhow::Result<Topic<Reader>> {
+    let own = TopicSettings {
+        source: topic.source.clone(),
+        cluster: topic.cluster.clone(),
+        store_reads: topic.reads == Reads::Store,
+        limits: RecordLimits {
+            bytes: settings.kafka.dlq_record_bytes_max,
+            ..RecordLimits::default()
+        },
+    };
+    let normalizer = Normalizer::new(own, setup::tenant(settings, &topic.tenant)?)?;
+    Ok(Topic {
+        name: topic.name.clone(),
+        dead_letter_topic: settings.dead_letter_topic(&topic.name),
+        source: topic.source.clone(),
+        tenant_uid: topic.tenant.clone(),
+        normalizer: Reader::Source(Box::new(normalizer)),
+    })
 }
 
 fn show_versions(metrics: &Metrics, model: &Model) {
@@ -415,25 +671,35 @@ fn show_versions(metrics: &Metrics, model: &Model) {
 fn run(
     mut worker: Worker<Real>,
     number: usize,
-    crew: &Crew,
+    keeper: &Keeper,
+    interval: Duration,
     tasks: &Tasks,
 ) -> Result<(), changegate_pipeline::Error> {
     let mut sampler = Sampler::default();
+    let mut pace = Pace::new(interval);
     loop {
         if tasks.shutdown().requested() {
             worker.stop();
         }
-        crew.visit(number, &mut worker);
+        match keeper {
+            Keeper::Crew(crew) => crew.visit(number, &mut worker),
+            Keeper::Shards(_) => pace.visit(&mut worker),
+            Keeper::Nobody => {}
+        }
         let turn = worker
             .turn()
             .inspect_err(|error| worker.observer().ended(error))?;
         if turn == Turn::Drained {
             // Only a clean end leaves a snapshot of its own.
-            crew.leave();
+            if let Keeper::Crew(crew) = keeper {
+                crew.leave();
+            }
             return Ok(());
         }
         if sampler.is_due() {
-            crew.reads(number, &worker);
+            if let Keeper::Crew(crew) = keeper {
+                crew.reads(number, &worker);
+            }
             worker.observer().sample(&worker);
         }
     }

@@ -15,7 +15,7 @@ use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::observe::{Side, TickStats, Trouble};
 use changegate_pipeline::rows::{Outcomes, Why};
 use changegate_pipeline::{Observer, Ports, Worker};
-use changegate_risk::{State, StateSize};
+use changegate_risk::StateSize;
 use changegate_telemetry::{
     Clock as _, Component, Counter, Gauge, Health, Histogram, Metric, Metrics, Shutdown, SystemClock,
     link_trace,
@@ -115,8 +115,10 @@ impl TopicMeters {
 pub(crate) struct Surroundings<'s> {
     /// Settings.
     pub(crate) settings: &'s Settings,
-    /// Number of the worker.
-    pub(crate) number: usize,
+    /// Name of the worker.
+    pub(crate) name: String,
+    /// Topics that it reads, in the order of its judge, and what each carries.
+    pub(crate) topics: Vec<(String, String)>,
     /// Where metrics go.
     pub(crate) metrics: &'s Metrics,
     /// Where its components stand.
@@ -125,8 +127,8 @@ pub(crate) struct Surroundings<'s> {
     pub(crate) connections: Connections,
     /// Where partitions end.
     pub(crate) ends: Ends,
-    /// The scorer's memory, which all workers share.
-    pub(crate) state: Arc<State>,
+    /// How much is remembered, told by one of those who share it.
+    pub(crate) size: Option<Box<dyn Fn() -> StateSize + Send>>,
     /// What all workers have done.
     pub(crate) totals: Arc<Totals>,
     /// Whether spans are sent anywhere.
@@ -143,8 +145,7 @@ pub(crate) struct Watch {
     shutdown: Shutdown,
     connections: Connections,
     ends: Ends,
-    /// One of the workers tells of what they share.
-    state: Option<Arc<State>>,
+    size: Option<Box<dyn Fn() -> StateSize + Send>>,
     worker: Component,
     kafka: Component,
     clickhouse: Component,
@@ -183,17 +184,17 @@ impl Watch {
     pub(crate) fn new(surroundings: Surroundings<'_>) -> Self {
         let Surroundings {
             settings,
-            number,
+            name,
+            topics,
             metrics,
             health,
             connections,
             ends,
-            state,
+            size,
             totals,
             traces,
             shutdown,
         } = surroundings;
-        let name = format!("worker-{number}");
         let worker = health.component_with_heartbeat(&name, TURN_MAX);
         worker.not_ready("starting", "waiting for partitions");
         let superseded = |why: Why| metrics.counter(Metric::SupersededRows, &[why.name()]);
@@ -209,8 +210,8 @@ impl Watch {
         ] {
             metrics.counter(Metric::OperationsNoted, &[kind]).increment(0);
         }
-        for topic in &settings.topics {
-            let dead = settings.dead_letter_topic(&topic.name);
+        for (topic, _) in &topics {
+            let dead = settings.dead_letter_topic(topic);
             metrics.counter(Metric::MessagesSent, &[&dead]).increment(0);
         }
         let decision = &settings.decision;
@@ -218,7 +219,6 @@ impl Watch {
         for topic in [&decision.approval_topic].into_iter().chain(decisions) {
             metrics.counter(Metric::MessagesSent, &[topic]).increment(0);
         }
-        let topics = settings.topics.iter();
         Self {
             totals,
             metrics: metrics.clone(),
@@ -226,7 +226,7 @@ impl Watch {
             shutdown,
             connections,
             ends,
-            state: (number == 0).then_some(state),
+            size,
             kafka: health.component(format!("{name}/kafka")),
             clickhouse: health.component(format!("{name}/clickhouse")),
             outbox: health.component(format!("{name}/outbox")),
@@ -234,7 +234,8 @@ impl Watch {
             log_trouble: RefCell::default(),
             committed: RefCell::default(),
             topics: topics
-                .map(|topic| TopicMeters::new(metrics, &topic.name, &topic.source))
+                .iter()
+                .map(|(topic, source)| TopicMeters::new(metrics, topic, source))
                 .collect(),
             decisions: [Decision::Allow, Decision::RequireApproval, Decision::Deny]
                 .map(|decision| metrics.counter(Metric::Decisions, &[decision.name()])),
@@ -289,8 +290,8 @@ impl Watch {
             }
         }
         self.show_kafka();
-        if let Some(state) = &self.state {
-            self.show_state(state.size());
+        if let Some(size) = &self.size {
+            self.show_state(size());
         }
     }
 

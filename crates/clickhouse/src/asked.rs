@@ -46,7 +46,7 @@ impl LedgerClient {
             .map_or_else(String::new, |uid| format!(" AND change_uid = '{uid}'"));
         // What the views print in hex is read back as bytes, like in the table.
         let sql = format!(
-            "SELECT {} FROM (SELECT * REPLACE ({}) FROM (SELECT * FROM v_changes WHERE {asks}{change} \
+            "SELECT {}, offset AS read_at FROM (SELECT * REPLACE ({}) FROM (SELECT * FROM v_changes WHERE {asks}{change} \
              AND decision_time >= fromUnixTimestamp64Micro({{since:Int64}}) \
              AND decision_time < fromUnixTimestamp64Micro({{before:Int64}}) \
              AND ({{source:String}} = '' OR source = {{source:String}}) \

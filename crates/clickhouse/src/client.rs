@@ -13,6 +13,7 @@ use crate::columns::Table;
 use crate::connect::{Connector, Options};
 use crate::error::{self, Error};
 use crate::native::Block;
+use crate::recovery::Stand;
 
 /// Talks to the ledger as one user. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -62,6 +63,12 @@ impl LedgerClient {
     /// Database of the ledger.
     pub fn database(&self) -> &str {
         &self.options.database
+    }
+
+    /// Where rows of `changes` are looked for by a position of this topic.
+    pub(crate) fn stand(&self, topic: &str) -> Stand {
+        let is_hop = !self.options.hop_topic.is_empty() && self.options.hop_topic == topic;
+        if is_hop { Stand::HOP } else { Stand::RAW }
     }
 
     /// Address, without user and password.

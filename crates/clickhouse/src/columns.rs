@@ -215,6 +215,10 @@ const CHANGES: &[Column] = &[
     ("policy_hash", DIGEST),
     ("config_hash", DIGEST),
     ("program_version", LOW),
+    ("hop_topic", LOW),
+    ("hop_incarnation", "UInt32"),
+    ("hop_partition", "Int32"),
+    ("hop_offset", "Int64"),
 ];
 
 const RAW_RECORDS: &[Column] = &[

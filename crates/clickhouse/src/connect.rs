@@ -30,6 +30,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long a read may take.
     pub read_timeout: Duration,
+    /// The hop between processes that normalize and those that score: rows of `changes` are looked for by its positions
+    /// where one is asked for. Empty: there is none.
+    pub hop_topic: String,
 }
 
 impl Options {
@@ -43,6 +46,7 @@ impl Options {
             ca_file: None,
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(60),
+            hop_topic: String::new(),
         }
     }
 

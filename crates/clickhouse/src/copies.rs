@@ -16,7 +16,7 @@ use crate::client::{Insert, LedgerClient};
 use crate::columns::Table;
 use crate::encoder::{self, RowBinary};
 use crate::error::Error;
-use crate::recovery::IN_SPAN;
+use crate::recovery::{IN_SPAN, Stand};
 
 /// Offsets that one question looks at: bounds the server's memory, whatever the ledger holds.
 const WINDOW: i64 = 2_000_000;
@@ -109,6 +109,26 @@ impl LedgerClient {
     }
 
     async fn settle_span(&self, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
+        if self.stand(span.topic) == Stand::RAW {
+            self.settle_changes(span, copies).await?;
+        } else {
+            // Rows stand where their raw records do.
+            for (topic, incarnation, partition, first, last) in self.raw_spans(span).await? {
+                let raw = Span {
+                    topic: &topic,
+                    incarnation,
+                    partition,
+                    from: first,
+                    to: last.saturating_add(1),
+                };
+                self.settle_changes(&raw, copies).await?;
+            }
+        }
+        self.settle_table(Table::Rejected, span, copies).await?;
+        self.settle_table(Table::RawRecords, span, copies).await
+    }
+
+    async fn settle_changes(&self, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
         let found = self.redelivered(span).await?;
         let mut rows = Vec::new();
         for copy in &found {
@@ -117,21 +137,23 @@ impl LedgerClient {
         self.insert_plain(Table::Superseded, &rows, self.read_timeout())
             .await?;
         copies.late_inserts += found.len() as u64;
-        for table in [Table::Changes, Table::Rejected, Table::RawRecords] {
-            let found = self.copies_of(table, span).await?;
-            if found.is_empty() {
-                continue;
-            }
-            let mut rows = Vec::new();
-            for copy in &found {
-                RowBinary.superseded(&superseded(span, copy), &mut rows);
-            }
-            self.insert_plain(Table::Superseded, &rows, self.read_timeout())
-                .await?;
-            let identical = found.iter().filter(|copy| is_identical(copy)).count() as u64;
-            copies.identical += identical;
-            copies.late_inserts += found.len() as u64 - identical;
+        self.settle_table(Table::Changes, span, copies).await
+    }
+
+    async fn settle_table(&self, table: Table, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
+        let found = self.copies_of(table, span).await?;
+        if found.is_empty() {
+            return Ok(());
         }
+        let mut rows = Vec::new();
+        for copy in &found {
+            RowBinary.superseded(&superseded(span, copy), &mut rows);
+        }
+        self.insert_plain(Table::Superseded, &rows, self.read_timeout())
+            .await?;
+        let identical = found.iter().filter(|copy| is_identical(copy)).count() as u64;
+        copies.identical += identical;
+        copies.late_inserts += found.len() as u64 - identical;
         Ok(())
     }
 
@@ -152,6 +174,16 @@ impl LedgerClient {
              ORDER BY offset, child, batch_id, attempt"
         );
         self.all("redeliveries", self.within_span(&sql, span)).await
+    }
+
+    /// Where the rows stand that came of records of the hop within the span.
+    async fn raw_spans(&self, span: &Span<'_>) -> Result<Vec<(String, u32, i32, i64, i64)>, Error> {
+        let sql = format!(
+            "SELECT toString(topic) AS name, incarnation, partition, min(offset), max(offset) FROM changes WHERE {} \
+             GROUP BY name, incarnation, partition",
+            Stand::HOP.in_span
+        );
+        self.all("raw spans", self.within_span(&sql, span)).await
     }
 
     /// Copies within the span that `superseded` does not name yet.

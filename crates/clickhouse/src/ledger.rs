@@ -6,8 +6,8 @@ use std::time::Duration;
 use changegate_approval::StoredChange;
 use changegate_pipeline::Ledger;
 use changegate_pipeline::ledger::{
-    self, BatchId, Copies, Error, Insert, Killed, KnownChange, KnownRecord, KnownReject, Operation, Range,
-    Span, Tail,
+    self, BatchId, Copies, Error, Furthest, Insert, Killed, KnownChange, KnownRecord, KnownReject, Operation,
+    Range, Span, Tail,
 };
 use tokio::runtime::Handle;
 
@@ -99,8 +99,12 @@ impl Ledger for ClickHouseLedger {
         self.wait(self.client.known_superseded(span))
     }
 
-    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<(i64, StoredChange)>, Error> {
         self.wait(self.client.requests(span, decisions))
+    }
+
+    fn furthest(&self, span: &Span<'_>) -> Result<Vec<Furthest>, Error> {
+        self.wait(self.client.furthest(span))
     }
 
     fn gaps(&self, span: &Span<'_>, limit: usize) -> Result<Vec<Range>, Error> {

@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "views",
         sql: include_str!("../migrations/0002_views.sql"),
     },
+    Migration {
+        version: 3,
+        name: "hop",
+        sql: include_str!("../migrations/0003_hop.sql"),
+    },
 ];
 
 /// What a run did.

@@ -4,7 +4,9 @@
 //! attempt)`: the one that the views show.
 
 use changegate_approval::{Ask, StoredChange};
-use changegate_pipeline::ledger::{BatchId, KnownChange, KnownRecord, KnownReject, Range, Span, Stamp, Tail};
+use changegate_pipeline::ledger::{
+    BatchId, Furthest, KnownChange, KnownRecord, KnownReject, Range, Span, Stamp, Tail,
+};
 use changegate_types::{Digest, RejectCode};
 use clickhouse::query::Query;
 use serde::Deserialize;
@@ -17,6 +19,39 @@ use crate::stored::{self, keyed};
 pub(crate) const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
     AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
 
+/// By which columns a row of `changes` is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stand {
+    pub(crate) topic: &'static str,
+    incarnation: &'static str,
+    partition: &'static str,
+    pub(crate) offset: &'static str,
+    child: &'static str,
+    pub(crate) in_span: &'static str,
+}
+
+impl Stand {
+    /// By the position of its raw record.
+    pub(crate) const RAW: Self = Self {
+        topic: "topic",
+        incarnation: "incarnation",
+        partition: "partition",
+        offset: "offset",
+        child: "child",
+        in_span: IN_SPAN,
+    };
+    /// By that of the record of the hop, whose only child it is.
+    pub(crate) const HOP: Self = Self {
+        topic: "hop_topic",
+        incarnation: "hop_incarnation",
+        partition: "hop_partition",
+        offset: "hop_offset",
+        child: "toInt32(0)",
+        in_span: "hop_topic = {topic:String} AND hop_incarnation = {incarnation:UInt32} \
+            AND hop_partition = {partition:Int32} AND hop_offset >= {from:Int64} AND hop_offset < {to:Int64}",
+    };
+}
+
 impl LedgerClient {
     /// Batches that this user has a query running for.
     pub async fn running(&self) -> Result<Vec<BatchId>, Error> {
@@ -28,19 +63,26 @@ impl LedgerClient {
 
     /// What there is of the newest incarnation of a partition.
     pub async fn tail(&self, topic: &str, partition: i32) -> Result<Option<Tail>, Error> {
-        let of = |table: &str, is_record: u8| {
+        let of = |table: &str, stand: Stand, is_record: u8| {
+            let Stand {
+                topic,
+                incarnation,
+                partition,
+                offset,
+                ..
+            } = stand;
             format!(
-                "SELECT incarnation, max(offset) AS last, max(batch_id) AS batch, {is_record} AS is_record \
-                 FROM {table} WHERE topic = {{topic:String}} AND partition = {{partition:Int32}} \
-                 GROUP BY incarnation"
+                "SELECT {incarnation} AS life, max({offset}) AS last, max(batch_id) AS batch, {is_record} AS is_record \
+                 FROM {table} WHERE {topic} = {{topic:String}} AND {partition} = {{partition:Int32}} \
+                 GROUP BY life"
             )
         };
         let sql = format!(
-            "SELECT incarnation, max(last), maxIf(last, is_record = 1), max(is_record), max(max(batch)) OVER () \
-             FROM ({} UNION ALL {} UNION ALL {}) GROUP BY incarnation ORDER BY incarnation DESC LIMIT 1",
-            of("raw_records", 1),
-            of("changes", 0),
-            of("rejected", 0)
+            "SELECT life, max(last), maxIf(last, is_record = 1), max(is_record), max(max(batch)) OVER () \
+             FROM ({} UNION ALL {} UNION ALL {}) GROUP BY life ORDER BY life DESC LIMIT 1",
+            of("raw_records", Stand::RAW, 1),
+            of("changes", self.stand(topic), 0),
+            of("rejected", Stand::RAW, 0)
         );
         let query = self
             .query(&sql)
@@ -79,10 +121,16 @@ impl LedgerClient {
 
     /// Rows of `changes` within the span, by offset and child.
     pub async fn known_changes(&self, span: &Span<'_>) -> Result<Vec<KnownChange>, Error> {
+        let Stand {
+            offset,
+            child,
+            in_span,
+            ..
+        } = self.stand(span.topic);
         let sql = format!(
-            "SELECT offset, child, event_uid, content_hash, change_uid, batch_id, attempt, \
-             has(marks, 'redelivery') AS redelivery, toString(approval) AS ask FROM changes WHERE {IN_SPAN} \
-             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child"
+            "SELECT {offset} AS offset, {child} AS child, event_uid, content_hash, change_uid, batch_id, attempt, \
+             has(marks, 'redelivery') AS redelivery, toString(approval) AS ask FROM changes WHERE {in_span} \
+             ORDER BY {offset}, {child}, batch_id, attempt LIMIT 1 BY {offset}, {child}"
         );
         let rows: Vec<ChangeRow> = self.all("known changes", self.within_span(&sql, span)).await?;
         Ok(rows.into_iter().map(KnownChange::from).collect())
@@ -109,15 +157,34 @@ impl LedgerClient {
     /// Offset and child of the redeliveries that `superseded` names within the span, sorted. What the check for copies
     /// noted of a position says nothing of that.
     pub async fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error> {
-        let sql = format!(
-            "SELECT DISTINCT offset, child FROM superseded WHERE {IN_SPAN} AND why = 'redelivery' ORDER BY offset, child"
-        );
+        let stand = self.stand(span.topic);
+        let sql = if stand == Stand::RAW {
+            format!(
+                "SELECT DISTINCT offset, child FROM superseded WHERE {IN_SPAN} AND why = 'redelivery' ORDER BY offset, child"
+            )
+        } else {
+            const PLACE: &str = "topic, incarnation, partition, offset, child";
+            let Stand {
+                offset,
+                child,
+                in_span,
+                ..
+            } = stand;
+            format!(
+                "SELECT DISTINCT {offset}, {child} FROM changes WHERE {in_span} AND ({PLACE}) GLOBAL IN \
+                 (SELECT {PLACE} FROM superseded WHERE why = 'redelivery') ORDER BY {offset}"
+            )
+        };
         self.all("known superseded", self.within_span(&sql, span)).await
     }
 
     /// Rows of `changes` within the span for which a request went out, or should have; with `decisions` those too whose
     /// decision is published.
-    pub async fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
+    pub async fn requests(
+        &self,
+        span: &Span<'_>,
+        decisions: bool,
+    ) -> Result<Vec<(i64, StoredChange)>, Error> {
         let decided = if decisions {
             "OR NOT hasAny(rules, ['not_a_change', 'redelivery'])"
         } else {
@@ -125,15 +192,47 @@ impl LedgerClient {
         };
         // Few rows ask: which ones is found out before all that a request says is read. `GLOBAL`: once on a cluster, not
         // once per shard.
-        const ROW: &str = "offset, child, batch_id, attempt";
+        let Stand {
+            offset,
+            child,
+            in_span,
+            ..
+        } = self.stand(span.topic);
+        let row = format!("{offset}, {child}, batch_id, attempt");
         let sql = format!(
-            "SELECT {} FROM changes WHERE {IN_SPAN} AND ({ROW}) GLOBAL IN (SELECT {ROW} FROM \
-             (SELECT {ROW}, approval, rules FROM changes WHERE {IN_SPAN} ORDER BY {ROW} LIMIT 1 BY offset, child) \
-             WHERE approval IN ('asked', 'grouped') {decided}) ORDER BY offset, child LIMIT 1 BY offset, child",
+            "SELECT {}, {offset} AS read_at FROM changes WHERE {in_span} AND ({row}) GLOBAL IN (SELECT {row} FROM \
+             (SELECT {offset}, child, batch_id, attempt, approval, rules FROM changes WHERE {in_span} \
+             ORDER BY {row} LIMIT 1 BY {offset}, {child}) \
+             WHERE approval IN ('asked', 'grouped') {decided}) ORDER BY {offset}, {child} LIMIT 1 BY {offset}, {child}",
             stored::COLUMNS
         );
         let rows: Vec<stored::Row> = self.all("requests", self.within_span(&sql, span)).await?;
-        Ok(rows.into_iter().map(StoredChange::from).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (row.read_at, StoredChange::from(row)))
+            .collect())
+    }
+
+    /// The furthest child of each raw partition among the rows that came of records of the hop within the span.
+    pub async fn furthest(&self, span: &Span<'_>) -> Result<Vec<Furthest>, Error> {
+        let sql = format!(
+            "SELECT name, partition, last.1, last.2, last.3 FROM \
+             (SELECT toString(topic) AS name, partition, max((incarnation, offset, child)) AS last \
+             FROM changes WHERE {} GROUP BY name, partition)",
+            Stand::HOP.in_span
+        );
+        let rows: Vec<(String, i32, u32, i64, i32)> = self
+            .all("furthest children", self.within_span(&sql, span))
+            .await?;
+        let furthest =
+            |(topic, partition, incarnation, offset, child): (String, i32, u32, i64, i32)| Furthest {
+                topic,
+                partition,
+                incarnation,
+                offset,
+                child: child.unsigned_abs(),
+            };
+        Ok(rows.into_iter().map(furthest).collect())
     }
 
     /// Ranges of offsets without a row in `raw_records`, up to the last row of the span.

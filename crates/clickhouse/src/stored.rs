@@ -4,7 +4,7 @@ use changegate_approval::{Ask, StoredChange, StoredReason};
 use changegate_types::{ActorType, Decision, Digest, Keyed128, PrivilegeClass, RiskLevel, TimeMicros, Verb};
 use serde::Deserialize;
 
-/// What [`Row`] reads, in its order. The client cannot read tuples whose members have names.
+/// What [`Row`] reads, in its order; `read_at` follows. The client cannot read tuples whose members have names.
 pub(crate) const COLUMNS: &str = "topic, incarnation, partition, offset, child, event_uid, native_uid, \
     content_hash, change_uid, tenant_uid, source, event_time, kafka_time, ingest_time, decision_time, actor_uid, \
     actor_name, actor_type_id, actor_delegated_from, account_uid, region, api_service, api_operation, \
@@ -73,6 +73,8 @@ pub(crate) struct Row {
     config_hash: [u8; 32],
     program_version: String,
     approval: i8,
+    /// Offset of the record that it was read from.
+    pub(crate) read_at: i64,
 }
 
 impl From<Row> for StoredChange {

@@ -8,9 +8,10 @@ mod stream;
 use std::{path::Path, time::Duration};
 
 use crate::{
-    RawBatch, RawDeadLetters, RawEngines, RawHttp, RawModel, RawSettings, RawState, RawTelemetry, RawTenant,
+    RawBatch, RawDeadLetters, RawEngines, RawHttp, RawModel, RawSettings, RawStages, RawState, RawTelemetry,
+    RawTenant,
     error::Problems,
-    settings::{Batch, DeadLetters, Engines, Http, Model, Settings, State, Telemetry, Tenant},
+    settings::{Batch, DeadLetters, Engines, Http, Model, Settings, Staging, State, Telemetry, Tenant},
 };
 use rules::{HOUR, MINUTE, at_least_one, bytes, not_blank, regexes, topic_name, whole_hours, within};
 use stream::{check_environments, check_topics};
@@ -50,6 +51,7 @@ impl RawSettings {
             clickhouse: self.clickhouse.check(problems),
             model: self.model.check(problems),
             state: self.state.check(&engines, problems),
+            stages: self.stages.check(&kafka.topic_prefix, problems),
             http: self.http.check(problems),
             telemetry: self.telemetry.check(problems),
             dead_letters: self.dead_letters.check(problems),
@@ -211,6 +213,20 @@ impl RawBatch {
             insert_deadline: self.insert_deadline,
             drain_deadline: self.drain_deadline,
             memory_max_bytes,
+        }
+    }
+}
+
+impl RawStages {
+    fn check(self, prefix: &str, problems: &mut Problems) -> Staging {
+        topic_name(&self.hop_topic, "stages.hop_topic", problems);
+        topic_name(&self.state_topic, "stages.state_topic", problems);
+        at_least_one(self.shards.into(), "stages.shards", problems);
+        Staging {
+            run: self.run,
+            hop_topic: format!("{prefix}{}", self.hop_topic),
+            shards: self.shards,
+            state_topic: format!("{prefix}{}", self.state_topic),
         }
     }
 }

@@ -27,13 +27,13 @@ pub use error::{Error, Problem};
 pub use local::MASK_KEY_FILE;
 pub use raw::{
     LocalEngines, LogFormat, RawBatch, RawClickHouse, RawDeadLetters, RawDecision, RawEngines,
-    RawEnvironment, RawHttp, RawKafka, RawModel, RawSettings, RawState, RawTelemetry, RawTenant, RawTopic,
-    Reads, SaslMechanism, SecurityProtocol,
+    RawEnvironment, RawHttp, RawKafka, RawModel, RawSettings, RawStages, RawState, RawTelemetry, RawTenant,
+    RawTopic, Reads, SaslMechanism, SecurityProtocol, Stages,
 };
 pub use schema::{KeySpec, Shape, documented_keys};
 pub use settings::{
     Batch, ClickHouse, ClickHouseUser, DeadLetters, Decision, Engines, Environment, Http, Kafka, LostRecords,
-    Model, SEARCH_PATH, Sasl, Settings, State, Telemetry, Tenant, Topic,
+    Model, SEARCH_PATH, Sasl, Settings, Staging, State, Telemetry, Tenant, Topic,
 };
 pub use suggest::nearest;
 pub use value::{ByteSize, Properties, Secret};

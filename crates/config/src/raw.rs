@@ -33,6 +33,8 @@ section! {
         state: RawState = RawState::default(),
         /// When rows are written, and how much may wait in memory.
         batch: RawBatch = RawBatch::default(),
+        /// Which part of the work this process does.
+        stages: RawStages = RawStages::default(),
         /// Probes and metrics.
         http: RawHttp = RawHttp::default(),
         /// Logs and traces.
@@ -337,6 +339,36 @@ section! {
         drain_deadline: Duration = 5 * SECOND,
         /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "256MiB".
         memory_max: ByteSize = ByteSize::mib(256),
+    }
+}
+
+keywords! {
+    /// What a process of `serve` does.
+    Stages {
+        /// All of it, from the raw topics to the ledger. One process reads whole topics.
+        Whole = "whole",
+        /// Raw topics to the hop.
+        Normalize = "normalize",
+        /// The hop to the ledger.
+        Score = "score",
+        /// Both, over the hop.
+        Both = "both",
+    }
+}
+
+section! {
+    /// `[stages]`: how many processes share the work.
+    RawStages {
+        /// "whole": all of it, in one process. "normalize": raw topics to the hop; "score": the hop to scored rows; "both":
+        /// both over the hop; of each of these as many processes as there are partitions. Default "whole".
+        run: Stages = Stages::Whole,
+        /// Topic of the hop, after `kafka.topic_prefix`. Default "changegate.change.v1".
+        hop_topic: String = "changegate.change.v1".to_owned(),
+        /// Partitions of the hop: each is a shard that holds the whole history of its actors, so this is never changed. What
+        /// `[state]` allows is divided among them. Default 12.
+        shards: u16 = 12,
+        /// Compacted topic of the shards' snapshots, after `kafka.topic_prefix`. Default "changegate.state.v1".
+        state_topic: String = "changegate.state.v1".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use toml::{Table, Value as Toml};
 
 use crate::{
     Error, LocalEngines, LogFormat, Problem, RawSettings, Reads, SaslMechanism, Secret, SecurityProtocol,
+    Stages,
     error::Problems,
     overrides,
     value::{Properties, Value},
@@ -44,6 +45,8 @@ pub struct Settings {
     pub state: State,
     /// When rows are written.
     pub batch: Batch,
+    /// Which part of the work is ours.
+    pub stages: Staging,
     /// Probes and metrics.
     pub http: Http,
     /// Logs and traces.
@@ -305,6 +308,19 @@ pub struct Batch {
     pub memory_max_bytes: usize,
 }
 
+/// `[stages]`
+#[derive(Clone, Debug)]
+pub struct Staging {
+    /// Which.
+    pub run: Stages,
+    /// Whole name of the hop's topic.
+    pub hop_topic: String,
+    /// Its partitions, 1 or more.
+    pub shards: u16,
+    /// Whole name of the topic of snapshots.
+    pub state_topic: String,
+}
+
 /// `[http]`
 #[derive(Clone, Copy, Debug)]
 pub struct Http {
@@ -440,6 +456,11 @@ impl Settings {
         } else {
             Err(Error::Invalid { problems })
         }
+    }
+
+    /// The group of those who read the hop.
+    pub fn scoring_group(&self) -> String {
+        format!("{}.score", self.kafka.group)
     }
 
     /// The topic of dead letters beside a topic.

@@ -3,7 +3,7 @@ use toml::{Table, Value as Toml};
 use crate::{RawSettings, Settings, value::Value};
 
 /// What changes what a row says: a whole section, or one key of it. Where the rows go and how fast does not belong here.
-const ROW_SETTINGS: [&str; 14] = [
+const ROW_SETTINGS: [&str; 15] = [
     "tenant",
     "topics",
     "environments",
@@ -17,6 +17,7 @@ const ROW_SETTINGS: [&str; 14] = [
     "state.recent_ids_max",
     "state.asked_max",
     "batch.block",
+    "stages.shards",
     "dead_letters",
 ];
 

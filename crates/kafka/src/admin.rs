@@ -10,6 +10,8 @@ use crate::settings::{Error, Settings};
 
 const QUESTION: Duration = Duration::from_secs(15);
 const BETWEEN: Duration = Duration::from_millis(50);
+/// What a partition of the hop keeps: days of lag at any rate that one scorer can follow.
+const HOP_RETENTION_BYTES: u64 = 64 << 30;
 
 /// A topic as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,43 @@ impl TopicPlan {
         let properties = vec![
             ("max.message.bytes", bytes_max.to_string()),
             ("retention.ms", "-1".to_owned()),
+        ];
+        Self {
+            name: name.to_owned(),
+            partitions,
+            replication,
+            properties,
+        }
+    }
+}
+
+impl TopicPlan {
+    /// The hop from those who normalize to those who score. Its records have the times of their raw records, which may be
+    /// older than any retention by time, so it goes by size alone.
+    pub fn hop(name: &str, partitions: i32, replication: i32, bytes_max: usize) -> Self {
+        let properties = vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("message.timestamp.type", "CreateTime".to_owned()),
+            ("max.message.bytes", bytes_max.to_string()),
+            ("retention.ms", "-1".to_owned()),
+            ("retention.bytes", HOP_RETENTION_BYTES.to_string()),
+        ];
+        Self {
+            name: name.to_owned(),
+            partitions,
+            replication,
+            properties,
+        }
+    }
+
+    /// A topic of which only the last record of each key counts.
+    pub fn compacted(name: &str, partitions: i32, replication: i32) -> Self {
+        let properties = vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("max.message.bytes", (1 << 20).to_string()),
+            // Each snapshot replaces an older one: what is left of those should not be read for long.
+            ("segment.bytes", (64 << 20).to_string()),
+            ("min.cleanable.dirty.ratio", "0.3".to_owned()),
         ];
         Self {
             name: name.to_owned(),

@@ -15,6 +15,7 @@ mod context;
 mod dlq;
 mod producer;
 mod settings;
+mod snapshots;
 
 pub use admin::{Admin, TopicPlan, TopicState};
 pub use connections::Connections;
@@ -22,3 +23,4 @@ pub use consumer::Consumer;
 pub use dlq::{DeadLetter, DeadLetters, Replayed};
 pub use producer::{Producer, Sender};
 pub use settings::{Error, Settings};
+pub use snapshots::Snapshots;

@@ -1,7 +1,7 @@
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::time::Duration;
 
-use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError};
+use changegate_pipeline::outgoing::{Kind, Outbox, Outgoing, SendError};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
@@ -43,10 +43,14 @@ fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> OwnedHeaders
     })
 }
 
-/// Sends requests, decisions and dead letters, and tells when they are durable.
+/// Sends requests, decisions, dead letters and children, and tells when they are durable.
 pub struct Producer {
     producer: BaseProducer<Answers>,
+    /// Children go by a client of their own, which leaves no gap; made with the first.
+    gapless: Option<BaseProducer<Answers>>,
+    answer: Channel<(u64, Result<(), SendError>)>,
     answers: Receiver<(u64, Result<(), SendError>)>,
+    settings: Settings,
 }
 
 impl std::fmt::Debug for Producer {
@@ -61,10 +65,31 @@ impl Producer {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let (send, answers) = channel();
-        let made = settings.producer().create_with_context(Answers(send));
+        let (answer, answers) = channel();
+        let made = settings.producer().create_with_context(Answers(answer.clone()));
         let producer = made.map_err(|error| settings.error("creating a producer", error))?;
-        Ok(Self { producer, answers })
+        Ok(Self {
+            producer,
+            gapless: None,
+            answer,
+            answers,
+            settings: settings.clone(),
+        })
+    }
+
+    fn client_for(&mut self, kind: Kind) -> Result<&BaseProducer<Answers>, SendError> {
+        if kind != Kind::Child {
+            return Ok(&self.producer);
+        }
+        let gapless = match self.gapless.take() {
+            Some(made) => made,
+            None => self
+                .settings
+                .gapless_producer()
+                .create_with_context(Answers(self.answer.clone()))
+                .map_err(|error| SendError::Never(error.to_string()))?,
+        };
+        Ok(self.gapless.insert(gapless))
     }
 }
 
@@ -80,7 +105,10 @@ impl Outbox for Producer {
         if let Some(value) = &message.value {
             record = record.payload(value);
         }
-        match self.producer.send(record) {
+        if let Some(time) = message.time {
+            record = record.timestamp(time.millis());
+        }
+        match self.client_for(message.kind)?.send(record) {
             Ok(()) => Ok(true),
             Err((KafkaError::MessageProduction(Code::QueueFull), _)) => Ok(false),
             Err((error, _)) => Err(match send_error(&error, error.to_string()) {
@@ -92,6 +120,9 @@ impl Outbox for Producer {
 
     fn answer(&mut self) -> Option<(u64, Result<(), SendError>)> {
         self.producer.poll(Duration::ZERO);
+        if let Some(gapless) = &self.gapless {
+            gapless.poll(Duration::ZERO);
+        }
         self.answers.try_recv().ok()
     }
 }
@@ -116,7 +147,9 @@ impl Sender {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let Producer { producer, answers } = Producer::new(settings)?;
+        let Producer {
+            producer, answers, ..
+        } = Producer::new(settings)?;
         Ok(Self {
             producer,
             answers,

@@ -135,6 +135,15 @@ impl Settings {
         config
     }
 
+    /// One whose messages arrive in their order without a gap, or not at all: it never gives one up for those behind it.
+    pub(crate) fn gapless_producer(&self) -> ClientConfig {
+        let mut config = self.producer();
+        config
+            .set("enable.gapless.guarantee", "true")
+            .set("delivery.timeout.ms", "0");
+        config
+    }
+
     pub(crate) fn admin(&self) -> ClientConfig {
         self.base()
     }

@@ -30,7 +30,7 @@ mod verb;
 pub use changegate_types::ChangeEvent;
 pub use environment::{EnvironmentRule, Environments};
 pub use normalizer::Normalizer;
-pub use output::{Child, NormalizedRecord};
+pub use output::{Child, NormalizedRecord, Origin};
 pub use render::{JsonLine, render_change};
 pub use secret::COMMITMENT;
 pub use settings::{RecordLimits, SettingsError, TenantSettings, TopicSettings};

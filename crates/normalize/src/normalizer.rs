@@ -456,6 +456,7 @@ impl<'a> Output<'a> {
             stored_encoding: encoding,
             secrets_masked,
             children,
+            origin: None,
         }
     }
 }

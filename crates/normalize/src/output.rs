@@ -1,4 +1,4 @@
-use changegate_types::{ChangeEvent, Digest, Mark, Reject, SkipReason, TimeMicros};
+use changegate_types::{ChangeEvent, Digest, Mark, Position, Reject, SkipReason, TimeMicros};
 
 /// What one record came to. Everything borrows from the record or from the block's arena.
 #[derive(Debug)]
@@ -16,6 +16,21 @@ pub struct NormalizedRecord<'a> {
     pub secrets_masked: u32,
     /// The children in their order. Never empty: a record without children has one `Skip` or `Reject`.
     pub children: &'a [Child<'a>],
+    /// Where its child comes from, where another process has normalized it.
+    pub origin: Option<Origin<'a>>,
+}
+
+/// Where a child comes from that another process has normalized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Where the raw record was read.
+    pub position: Position<'a>,
+    /// Index of the child in it.
+    pub child: u32,
+    /// SHA-256 of the raw record's value as received.
+    pub raw_hash: Digest,
+    /// When it was read.
+    pub ingest_time: TimeMicros,
 }
 
 impl NormalizedRecord<'_> {

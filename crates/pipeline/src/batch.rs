@@ -180,8 +180,8 @@ pub struct Batch {
     pub replays: Vec<Place>,
     /// Children of them that become rows with this batch.
     pub replayed: Vec<Place>,
-    /// Events that it holds the first row of.
-    pub fresh: Fresh,
+    /// Events that it holds the first row of, by shard.
+    pub fresh: Vec<Fresh>,
     /// What is to be sent once the rows are in.
     pub outgoing: Vec<Outgoing>,
     /// Changes that ask, remembered once the requests are durable.
@@ -266,6 +266,14 @@ impl Batch {
         }
     }
 
+    /// Events of a shard that it holds the first row of.
+    pub fn fresh_mut(&mut self, shard: usize) -> &mut Fresh {
+        if self.fresh.len() <= shard {
+            self.fresh.resize_with(shard + 1, Fresh::default);
+        }
+        &mut self.fresh[shard]
+    }
+
     /// How the children of a topic's records ended.
     pub fn outcomes_mut(&mut self, topic: usize) -> &mut Outcomes {
         if self.outcomes.len() <= topic {
@@ -319,7 +327,7 @@ impl Batch {
         self.covers.clear();
         self.replays.clear();
         self.replayed.clear();
-        self.fresh.clear();
+        self.fresh.iter_mut().for_each(Fresh::clear);
         self.outgoing.clear();
         self.row_messages.clear();
         self.withdrawn.clear();

@@ -26,7 +26,8 @@ pub fn point(name: &str) {
 #[inline(always)]
 pub fn point(_name: &str) {}
 
-/// Every point, in the order of a tick; then those around the snapshot of what the process remembers. An acknowledgement is
+/// Every point of a process that does all of the work, in the order of a tick; one that normalizes alone has `before_child`
+/// and `after_child` too. Then those around the snapshot of what the process remembers. An acknowledgement is
 /// the brokers', of a message.
 pub const POINTS: [&str; 20] = [
     "before_fence",

@@ -7,10 +7,8 @@ mod settle;
 mod stats;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 
 use bumpalo::Bump;
-use changegate_approval::Asker;
 use changegate_normalize::NormalizedRecord;
 use changegate_policy::Thresholds;
 use changegate_types::{RawRecord, Versions};
@@ -20,9 +18,10 @@ use self::lessons::Lessons;
 use self::settle::Found;
 use crate::batch::Batch;
 use crate::clock::Now;
+use crate::hop::Hop;
 use crate::ledger::Operation;
 use crate::part::Part;
-use crate::recent::{Fresh, Place, Recent};
+use crate::recent::{Fresh, Place};
 use crate::replay::Replay;
 use crate::rows::Encoder;
 
@@ -55,6 +54,19 @@ pub struct Rules {
     pub approval_topic: String,
     /// Topic of decisions, where they are published.
     pub decision_topic: Option<String>,
+    /// What part of the work is ours.
+    pub work: Work,
+}
+
+/// What part of the work a worker does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// All of it.
+    Whole,
+    /// Records to children, which go to the hop.
+    Normalize(Hop),
+    /// Records of the hop to scored rows.
+    Score,
 }
 
 /// A record of a block.
@@ -80,8 +92,8 @@ pub struct BlockContext<'c> {
     pub refused: &'c Refusals,
     /// Children of replayed records in the batch that is being written.
     pub under_way: &'c [Place],
-    /// Originals in the batch that is being written.
-    pub fresh_under_way: &'c Fresh,
+    /// Originals in the batch that is being written, by shard.
+    pub fresh_under_way: &'c [Fresh],
     /// The moment.
     pub now: Now,
 }
@@ -106,10 +118,6 @@ pub struct Judge<N, S, E> {
     pub encoder: E,
     /// Settings.
     pub rules: Rules,
-    /// Ids of the last events.
-    pub recent: Arc<Recent>,
-    /// Who asks.
-    pub asker: Arc<Mutex<Asker>>,
 }
 
 /// A record whose children have their fates: those from `first` on, up to the first of the next record.
@@ -138,17 +146,22 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         let mut fates: Vec<Fate<'a>> = Vec::with_capacity(records.len());
         let mut lessons = Lessons::new(records.len());
         for (index, record) in records.iter().enumerate() {
-            let part = &parts[record.part as usize];
+            let part = &mut parts[record.part as usize];
             let normalized = self.topics[part.topic].normalizer.record(arena, &record.raw);
             let mode = mode(part, record, &normalized)?;
             let first = fates.len();
             let replay = replays.get(&index);
+            let passes = normalized.origin.is_none_or(|origin| part.passed.pass(&origin))
+                // A dead letter of the hop itself, which never passed though others behind it did.
+                || replay.is_some_and(|replay| replay.place.topic == record.raw.position.topic);
             for (child, what) in normalized.children.iter().enumerate() {
                 let at = At {
                     part,
                     record,
+                    normalized: &normalized,
                     replay,
                     mode,
+                    passes,
                     child: child as u32,
                 };
                 fates.push(self.fate(arena, &at, what, context, &mut lessons, batch));

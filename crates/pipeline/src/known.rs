@@ -16,7 +16,7 @@ pub struct Known {
     changes: Vec<KnownChange>,
     rejects: Vec<KnownReject>,
     superseded: Vec<(i64, i32)>,
-    requests: VecDeque<StoredChange>,
+    requests: VecDeque<(i64, StoredChange)>,
     decisions: bool,
 }
 
@@ -114,12 +114,8 @@ impl Known {
 
     /// Rows up to and with this offset that send something, each once.
     pub fn take_requests(&mut self, offset: i64) -> impl Iterator<Item = StoredChange> {
-        let due = self
-            .requests
-            .iter()
-            .take_while(|row| row.offset <= offset)
-            .count();
-        self.requests.drain(..due)
+        let due = self.requests.iter().take_while(|(at, _)| *at <= offset).count();
+        self.requests.drain(..due).map(|(_, row)| row)
     }
 }
 

@@ -6,6 +6,9 @@ use changegate_types::{ChangeUid, ContentHash, Digest, EventUid, RejectCode, Tim
 
 /// The store of rows, as the pipeline needs it. Blocking: every call ends within its deadline.
 ///
+/// A row of `changes` stands at the position of its raw record. Where the span is one of the hop it is found by the
+/// position of the hop's record, of which it is child 0, all the same.
+///
 /// An acknowledgement is a hint and the read-back is the truth, so a read must see every insert that was
 /// acknowledged before it (on a cluster: `select_sequential_consistency`, or the same replica).
 pub trait Ledger: Send + Sync {
@@ -63,12 +66,18 @@ pub trait Ledger: Send + Sync {
     /// Where the question got no answer.
     fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error>;
 
-    /// Rows of `changes` within the span whose `approval` is `asked` or `grouped`, by offset and child; with `decisions`
-    /// those too that hold a decision to publish.
+    /// Rows of `changes` within the span whose `approval` is `asked` or `grouped`, each with the offset of the record that
+    /// it was read from, by offset and child; with `decisions` those too that hold a decision to publish.
     ///
     /// # Errors
     /// Where the question got no answer.
-    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error>;
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<(i64, StoredChange)>, Error>;
+
+    /// The furthest child of each raw partition that has a row from a record of the hop within the span.
+    ///
+    /// # Errors
+    /// Where the question got no answer.
+    fn furthest(&self, span: &Span<'_>) -> Result<Vec<Furthest>, Error>;
 
     /// Ranges without a row in `raw_records` between `span.from` and the last row below `span.to`, lowest first, at
     /// most `limit`. Includes the range from `span.from` to the first row.
@@ -294,6 +303,21 @@ pub struct KnownChange {
     pub redelivery: bool,
     /// Column `approval`.
     pub ask: Ask,
+}
+
+/// The last child of a raw partition that has a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Furthest {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Incarnation.
+    pub incarnation: u32,
+    /// Offset.
+    pub offset: i64,
+    /// Child.
+    pub child: u32,
 }
 
 /// A row of `rejected`, in short.

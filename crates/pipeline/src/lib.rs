@@ -21,6 +21,8 @@ pub mod desk;
 mod error;
 /// The metadata of a commit, and batch ids.
 pub mod fence;
+/// From a process that normalizes to one that scores.
+pub mod hop;
 /// Records to rows.
 pub mod judge;
 /// What exists already.
@@ -56,7 +58,7 @@ pub mod write;
 pub use batch::BatchLimits;
 pub use clock::{Clock, Now};
 pub use error::Error;
-pub use judge::{Judge, Normalize, ReadTo, Rules, Scorer, Topic};
+pub use judge::{Judge, Normalize, ReadTo, Rules, Scorer, Topic, Work};
 pub use ledger::Ledger;
 pub use observe::{Blind, Observer};
 pub use poison::PoisonLimits;

@@ -1,5 +1,5 @@
 use changegate_normalize::NormalizedRecord;
-use changegate_types::{RawRecord, Reject};
+use changegate_types::{RawRecord, Reject, TimeMicros};
 
 /// A message that must be durable before the positions behind it are committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Value.
     pub value: Option<Vec<u8>>,
+    /// Record time; `None`: when it is sent.
+    pub time: Option<TimeMicros>,
 }
 
 /// What an outgoing message is.
@@ -25,6 +27,8 @@ pub enum Kind {
     DeadLetter,
     /// A decision.
     Decision,
+    /// A child on the hop. Those of one partition of a raw topic must arrive in their order and without a gap.
+    Child,
 }
 
 /// Why a message is not durable.
@@ -180,6 +184,20 @@ fn is_ours(name: &str, value: &[u8]) -> bool {
     OURS.contains(&name) && value.len() <= LENGTH_MAX
 }
 
+/// The trace of a record goes on in its messages: of the record and not of this run, so that a repeat has the same header.
+/// The header is foreign text: only what has the shape of a trace context is passed on.
+pub(crate) fn traceparent<'a>(record: &RawRecord<'a>) -> Option<&'a str> {
+    let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let has_shape = |text: &&str| {
+        text.len() == 55
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                2 | 35 | 52 => byte == b'-',
+                _ => is_hex(byte),
+            })
+    };
+    record.header(header::TRACEPARENT).filter(has_shape)
+}
+
 /// The stage at which a child was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -246,6 +264,7 @@ pub fn dead_letter(
         key: record.key.map(<[u8]>::to_vec),
         headers,
         value: record.value.map(|_| normalized.stored.to_vec()),
+        time: None,
     }
 }
 
@@ -280,6 +299,7 @@ mod tests {
             stored_encoding: "",
             secrets_masked: 0,
             children: &[],
+            origin: None,
         };
         dead_letter(
             "dead",

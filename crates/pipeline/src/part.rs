@@ -1,7 +1,39 @@
+use std::sync::{Arc, Mutex};
+
+use changegate_approval::{AskRules, Asker};
 use changegate_types::TimeMicros;
 
+use crate::hop::Passed;
 use crate::known::Known;
 use crate::log::TopicPartition;
+use crate::recent::Recent;
+
+/// What is remembered together: of all that a process reads, or, behind the hop, of one partition, so that it can move.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// Tells the shards of a process apart, from 0.
+    pub number: usize,
+    /// Ids of the last events.
+    pub recent: Arc<Recent>,
+    /// Who asks.
+    pub asker: Arc<Mutex<Asker>>,
+}
+
+impl Shard {
+    /// Remembers nothing, for who scores nothing.
+    pub fn forgetful() -> Self {
+        let rules = AskRules {
+            approval_max_age_micros: 0,
+            learning_approve_from: 0.0,
+            budget_per_hour: 0,
+        };
+        Self {
+            number: 0,
+            recent: Arc::new(Recent::new(1)),
+            asker: Arc::new(Mutex::new(Asker::new(rules, 1))),
+        }
+    }
+}
 
 /// A partition that the worker owns.
 #[derive(Debug)]
@@ -10,8 +42,12 @@ pub struct Part {
     pub partition: TopicPartition,
     /// Which of the worker's topics.
     pub topic: usize,
-    /// Its topic's number in [`crate::recent::Recent`].
+    /// Where what is remembered of its events is kept.
+    pub shard: Shard,
+    /// Its topic's number in [`Recent`].
     pub recent_topic: u16,
+    /// Of the hop: what has passed it.
+    pub passed: Passed,
     /// Which life of it.
     pub incarnation: u32,
     /// The offset that is due.
@@ -50,7 +86,9 @@ impl Part {
             _ if self.last_time.0 > 0 => (self.last_time, true),
             // Nothing was believed yet: our clock, kept from moving by itself.
             _ => {
-                self.last_time = TimeMicros(now.0.clamp(0, TIME_MAX));
+                let now = TimeMicros(now.0.clamp(0, TIME_MAX));
+                // No finer than a record can say it, for whoever reads it from the hop.
+                self.last_time = TimeMicros::from_millis(now.millis());
                 (self.last_time, true)
             }
         }
@@ -69,7 +107,9 @@ mod tests {
                 partition: 0,
             },
             topic: 0,
+            shard: Shard::forgetful(),
             recent_topic: 0,
+            passed: Passed::default(),
             incarnation: 0,
             next: 0,
             learn_below: 0,

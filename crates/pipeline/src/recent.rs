@@ -159,7 +159,7 @@ impl Recent {
         content: ContentHash,
         place: PlaceRef,
         month: u32,
-        under_way: &Fresh,
+        under_way: Option<&Fresh>,
         fresh: &mut Fresh,
     ) -> Seen {
         let mut apart = false;
@@ -171,7 +171,7 @@ impl Recent {
                 .or_else(|| shard.before.get(&key.0))
                 .copied();
             drop(shard);
-            let found = durable.or_else(|| under_way.0.get(&key.0).map(|(entry, _)| *entry));
+            let found = durable.or_else(|| under_way?.0.get(&key.0).map(|(entry, _)| *entry));
             if found.is_some() {
                 return found;
             }
@@ -449,7 +449,14 @@ mod tests {
         let recent = Recent::new(1_000);
         let (mut before, mut fresh) = (Fresh::default(), Fresh::default());
         let mut see = |offset: i64, month: u32, before: &Fresh| {
-            let seen = recent.see_fresh(uid(1), uid(100), at(&recent, offset), month, before, &mut fresh);
+            let seen = recent.see_fresh(
+                uid(1),
+                uid(100),
+                at(&recent, offset),
+                month,
+                Some(before),
+                &mut fresh,
+            );
             seen.copy_of.map(|place| place.offset)
         };
         assert_eq!(see(5, 202_611, &before), None);
@@ -460,7 +467,14 @@ mod tests {
             "its insert may stay where the other goes"
         );
         std::mem::swap(&mut before, &mut fresh);
-        let seen = recent.see_fresh(uid(1), uid(100), at(&recent, 8), 202_612, &before, &mut fresh);
+        let seen = recent.see_fresh(
+            uid(1),
+            uid(100),
+            at(&recent, 8),
+            202_612,
+            Some(&before),
+            &mut fresh,
+        );
         assert_eq!(
             seen.copy_of.map(|place| place.offset),
             Some(5),

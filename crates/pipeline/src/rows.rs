@@ -60,6 +60,8 @@ pub struct ChangeRow<'a> {
     pub child_bytes: &'a [u8],
     /// What it was decided with.
     pub versions: &'a Versions,
+    /// The record of the hop that it came in, where it came over the hop.
+    pub hop: Option<Position<'a>>,
 }
 
 /// One row of `rejected`.

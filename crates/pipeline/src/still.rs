@@ -6,6 +6,7 @@ use crate::judge::{ReadTo, Scorer};
 use crate::known::CHUNK;
 use crate::ledger::{Ledger, Span};
 use crate::log::TopicPartition;
+use crate::part::Shard;
 use crate::ports::Ports;
 use crate::recover::Plan;
 use crate::worker::{Group, Worker};
@@ -62,6 +63,7 @@ impl<P: Ports> Worker<P> {
     pub(crate) fn remember_requests(
         &self,
         partition: &TopicPartition,
+        shard: &Shard,
         plan: &Plan,
         from: i64,
     ) -> Result<(), crate::ledger::Error> {
@@ -76,8 +78,8 @@ impl<P: Ports> Worker<P> {
                 to,
             };
             let rows = self.ledger.requests(&span, false)?;
-            let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
-            rows.iter().for_each(|row| asker.durable(row.change_uid));
+            let mut asker = shard.asker.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.iter().for_each(|(_, row)| asker.durable(row.change_uid));
             from = to;
         }
         Ok(())

@@ -101,8 +101,8 @@ impl Tick {
         &self.batch.replayed
     }
 
-    /// Originals in the batch under way.
-    pub(crate) fn fresh(&self) -> &Fresh {
+    /// Originals in the batch under way, by shard.
+    pub(crate) fn fresh(&self) -> &[Fresh] {
         &self.batch.fresh
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use changegate_pipeline::WriteLimits;
 use changegate_pipeline::batch::{Batch, NONE, RecordMark};
 use changegate_pipeline::desk::{Answer, Ask};
+use changegate_pipeline::hop::Passed;
 use changegate_pipeline::known::Known;
 use changegate_pipeline::ledger::{BatchId, Class, Error, Killed, Table};
 use changegate_pipeline::log::TopicPartition;
-use changegate_pipeline::part::Part;
+use changegate_pipeline::part::{Part, Shard};
 use changegate_pipeline::write::{Next, WriteJob};
 use changegate_types::{Digest, TimeMicros};
 
@@ -49,7 +50,9 @@ impl Bench {
                 partition: 0,
             },
             topic: 0,
+            shard: Shard::forgetful(),
             recent_topic: 0,
+            passed: Passed::default(),
             incarnation: 0,
             next: rows,
             learn_below: 0,

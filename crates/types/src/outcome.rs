@@ -17,11 +17,13 @@ pub enum SkipReason {
     LearnedOnly,
     /// A child of a replayed dead letter that has its row already, at its original position.
     AlreadyWritten,
+    /// A record of the hop that was sent before: its sender was killed, and its successor sent it again.
+    Repeat,
 }
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tombstone,
         Self::ControlMessage,
         Self::EarlyStage,
@@ -30,6 +32,7 @@ impl SkipReason {
         Self::OtherRecordType,
         Self::LearnedOnly,
         Self::AlreadyWritten,
+        Self::Repeat,
     ];
 
     /// The name in tables, metrics and messages.
@@ -43,6 +46,7 @@ impl SkipReason {
             Self::OtherRecordType => "other_record_type",
             Self::LearnedOnly => "learned_only",
             Self::AlreadyWritten => "already_written",
+            Self::Repeat => "repeat",
         }
     }
 }

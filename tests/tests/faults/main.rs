@@ -8,6 +8,7 @@ mod network;
 mod outage;
 mod poison;
 mod recovery;
+mod scale;
 mod storm;
 
 use std::process::ExitCode;
@@ -39,6 +40,10 @@ const DATABASES: &[&str] = &[
     "anew_longer_wiped",
     "wiped",
     "retention",
+    "scale_1",
+    "scale_2",
+    "scale_3",
+    "scale_reference",
 ];
 
 const BARS: &[Test] = &[
@@ -91,6 +96,10 @@ const BARS: &[Test] = &[
     (
         "a_broker_that_dies_loses_no_request",
         broker::a_broker_that_dies_loses_no_request,
+    ),
+    (
+        "any_number_of_processes_writes_the_same_rows",
+        scale::any_number_of_processes_writes_the_same_rows,
     ),
 ];
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use changegate_clickhouse::LedgerClient;
-use changegate_config::Settings;
+use changegate_config::{Settings, Stages};
 use changegate_kafka::{Admin, DeadLetter, DeadLetters, Replayed, Sender};
 use changegate_normalize::{COMMITMENT, JsonLine};
 use changegate_pipeline::ledger::Operation;
@@ -102,14 +102,16 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
     let kafka = stream::kafka(settings);
     let (admin, reader) = (Admin::new(&kafka)?, DeadLetters::new(&kafka)?);
     let mut found = Vec::new();
-    let topics = settings.topics.iter().filter(|topic| {
-        source.is_none_or(|source| topic.source == source)
-            && letters.topic.as_ref().is_none_or(|name| topic.name == *name)
-    });
+    let is_asked = |name: &str| letters.topic.as_ref().is_none_or(|asked| asked == name);
+    let topics = settings
+        .topics
+        .iter()
+        .filter(|topic| source.is_none_or(|source| topic.source == source) && is_asked(&topic.name));
+    let hop = hop(settings).filter(|hop| source.is_none() && is_asked(hop));
     let mut any = false;
-    for topic in topics {
+    for topic in topics.map(|topic| topic.name.as_str()).chain(hop) {
         any = true;
-        let name = settings.dead_letter_topic(&topic.name);
+        let name = settings.dead_letter_topic(topic);
         if admin.look(&name)?.is_none_or(|topic| topic.records() == 0) {
             continue;
         }
@@ -141,6 +143,11 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
         bail!("no topic of the settings is asked for; they are: {names}");
     }
     Ok(newest(found))
+}
+
+/// The topic between those who normalize and those who score, where there is one: it has dead letters of its own.
+fn hop(settings: &Settings) -> Option<&str> {
+    (settings.stages.run != Stages::Whole).then_some(settings.stages.hop_topic.as_str())
 }
 
 /// The newest letter of each child, newest first. A replay that fails leaves another one.
@@ -291,7 +298,7 @@ fn stands_at(one: &Found, wanted: &(String, i32, i64)) -> bool {
 /// Reads the dead letters of these positions; their topics must be in the settings.
 fn read_at(settings: &Settings, wanted: &[(String, i32, i64)]) -> anyhow::Result<Vec<Found>> {
     for (topic, ..) in wanted {
-        if settings.topic(topic).is_none() {
+        if settings.topic(topic).is_none() && hop(settings) != Some(topic.as_str()) {
             let names = setup::list(settings.topics.iter().map(|topic| topic.name.as_str()));
             bail!("the settings name no topic {topic}; they are: {names}");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use changegate_clickhouse::migrate;
-use changegate_config::{LocalEngines, LogFormat, Settings};
+use changegate_config::{LocalEngines, LogFormat, Settings, Stages};
 use changegate_kafka::Admin;
 use changegate_risk::Model;
 use changegate_telemetry::{
@@ -47,32 +47,56 @@ fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
     Ok(init(&wanted, std::env::vars())?)
 }
 
-/// Refuses topics that the brokers do not have, so that a wrong name shows at the start. Brokers that do not answer say
+/// Refuses topics that the brokers do not have, and another number of shards, so that it shows at the start. Brokers that do not answer say
 /// nothing of their topics: the stream waits for them.
 fn check_topics(settings: &Settings) -> anyhow::Result<()> {
     let kafka = stream::kafka(settings);
     let admin = Admin::new(&kafka)?;
-    let missing = |admin: &Admin| -> Option<&str> {
-        let names = settings.topics.iter().map(|topic| topic.name.as_str());
-        names
-            .map(|name| (name, admin.partitions(name, BROKERS_WITHIN)))
-            .take_while(|(_, found)| found.is_ok())
-            .find_map(|(name, found)| matches!(found, Ok(None)).then_some(name))
+    let mut wanted: Vec<(&str, Option<usize>)> = settings
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_str(), None))
+        .collect();
+    let stages = &settings.stages;
+    if stages.run != Stages::Whole {
+        let shards = Some(usize::from(stages.shards));
+        wanted.extend([
+            (stages.hop_topic.as_str(), shards),
+            (stages.state_topic.as_str(), shards),
+        ]);
+    }
+    let fault = || -> Option<String> {
+        for (name, shards) in &wanted {
+            let Ok(found) = admin.partitions(name, BROKERS_WITHIN) else {
+                return None;
+            };
+            match (found, shards) {
+                (None, _) => {
+                    return Some(format!(
+                        "the brokers at {} have no topic {name:?}: `changegate topics` makes what the settings name, or mend \
+                         the name there",
+                        kafka.bootstrap
+                    ));
+                }
+                (Some(found), Some(shards)) if found != *shards => {
+                    return Some(format!(
+                        "the topic {name:?} has {found} partitions and stages.shards is {shards}: the history of an actor \
+                         stays in one shard only while their number stays"
+                    ));
+                }
+                (Some(_), _) => {}
+            }
+        }
+        None
     };
     // A topic that was made a moment ago is not known to every broker yet.
     for _ in 0..TOPIC_LOOKS {
-        if missing(&admin).is_none() {
+        if fault().is_none() {
             return Ok(());
         }
         std::thread::sleep(TOPIC_LOOK_EVERY);
     }
-    match missing(&admin) {
-        None => Ok(()),
-        Some(topic) => bail!(
-            "the brokers at {} have no topic {topic:?}: `changegate topics` makes what [[topics]] names, or mend the name there",
-            kafka.bootstrap
-        ),
-    }
+    fault().map_or(Ok(()), |fault| bail!(fault))
 }
 
 /// Runs all stages against configured engines until it is told to stop.

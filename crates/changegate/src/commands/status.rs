@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use changegate_config::Settings;
+use changegate_config::{Settings, Stages};
 use changegate_kafka::Admin;
 use changegate_telemetry::{Metric, Samples, ask};
 use serde::Serialize;
@@ -264,15 +264,27 @@ async fn told(address: &str) -> anyhow::Result<Told> {
 }
 
 fn kafka(settings: &Settings) -> anyhow::Result<Kafka> {
-    let admin = Admin::new(&stream::kafka(settings))?;
     let mut topics = Vec::new();
-    for topic in &settings.topics {
-        let lag = admin.lag(&topic.name)?;
+    let mut look = |admin: &Admin, name: &str| -> anyhow::Result<()> {
+        let lag = admin.lag(name)?;
         topics.push(Topic {
-            topic: topic.name.clone(),
+            topic: name.to_owned(),
             partitions: lag.as_ref().map_or(0, Vec::len),
             lag_records: lag.map(|lag| lag.iter().map(|(_, records)| records).sum()),
         });
+        Ok(())
+    };
+    let connection = stream::kafka(settings);
+    let admin = Admin::new(&connection)?;
+    for topic in &settings.topics {
+        look(&admin, &topic.name)?;
+    }
+    if settings.stages.run != Stages::Whole {
+        let scoring = Admin::new(&changegate_kafka::Settings {
+            group: settings.scoring_group(),
+            ..connection
+        })?;
+        look(&scoring, &settings.stages.hop_topic)?;
     }
     Ok(Kafka {
         group: settings.kafka.group.clone(),
@@ -295,7 +307,10 @@ fn ledger(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Ledger> {
     let day = "kafka_time > now() - INTERVAL 1 DAY";
     let sums = rows(&format!(
         "SELECT sum(children) AS read, sum(written) AS written, sum(skipped_children) AS skipped, \
-         sum(dead_lettered_children) AS dead_lettered FROM {db}.v_raw_records WHERE {day}"
+         sum(dead_lettered_children) AS dead_lettered FROM {db}.v_raw_records \
+         WHERE {day} AND topic != '{}'",
+        // What went over the hop was read before.
+        settings.stages.hop_topic
     ))?;
     let sum = |name: &str| sums.first().and_then(|row| row[name].as_i64()).unwrap_or(0);
     let [read, written, skipped, dead_lettered] = ["read", "written", "skipped", "dead_lettered"].map(sum);

@@ -1,5 +1,5 @@
 use changegate_pipeline::rows::ChangeRow;
-use changegate_types::{DecidedChange, RiskLevel, Versions};
+use changegate_types::{DecidedChange, Position, RiskLevel, Versions};
 
 use super::{position, provenance, stored_child};
 use crate::encode::RowWriter;
@@ -17,6 +17,7 @@ pub(super) fn encode(change: &ChangeRow<'_>, row: &mut RowWriter<'_>) -> usize {
     score(change.decided, row);
     decision(change, row);
     versions(change.versions, row);
+    hop(change.hop, row);
     attempt
 }
 
@@ -157,4 +158,15 @@ fn versions(versions: &Versions, row: &mut RowWriter<'_>) {
     row.digest(&versions.policy_hash);
     row.digest(&versions.config_hash);
     row.text(&versions.program_version);
+}
+
+/// Where no hop lies between, there is no topic of that name, and no record at -1.
+fn hop(hop: Option<Position<'_>>, row: &mut RowWriter<'_>) {
+    let none = Position {
+        topic: "",
+        incarnation: 0,
+        partition: -1,
+        offset: -1,
+    };
+    position(row, &hop.unwrap_or(none));
 }

@@ -56,11 +56,27 @@ impl Form {
         )
     }
 
+    /// Columns that a later migration adds, in the table over the local ones.
+    fn alter_distributed(&self, table: &str, database: &str) -> String {
+        let Self::Cluster { name } = self else {
+            return String::new();
+        };
+        let (db, cluster) = (quoted(database), quoted(name));
+        format!(
+            "ALTER TABLE {db}.{table} ON CLUSTER {cluster} \
+             ADD COLUMN IF NOT EXISTS hop_topic LowCardinality(String), \
+             ADD COLUMN IF NOT EXISTS hop_incarnation UInt32, \
+             ADD COLUMN IF NOT EXISTS hop_partition Int32 DEFAULT -1, \
+             ADD COLUMN IF NOT EXISTS hop_offset Int64 DEFAULT -1"
+        )
+    }
+
     fn fill(&self, placeholder: &str, database: &str) -> Option<String> {
         let filled = match placeholder.split_once(':') {
             Some(("table", table)) => self.table(table),
             Some(("merge_tree", table)) => self.merge_tree(table, database),
             Some(("distributed", table)) => self.distributed(table, database),
+            Some(("alter_distributed", table)) => self.alter_distributed(table, database),
             Some(_) => return None,
             None => match placeholder {
                 "db" => quoted(database),

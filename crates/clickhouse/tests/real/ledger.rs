@@ -2,11 +2,13 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use changegate_clickhouse::{Trouble, migrate};
-use changegate_pipeline::Ledger as _;
-use changegate_pipeline::ledger::{BatchId, Class, Copies, Operation, Range, Span, Table, Tail};
-use changegate_pipeline::rows::Outcomes;
-use changegate_types::{Digest, RejectCode, SkipReason, TimeMicros};
+use changegate_clickhouse::{RowBinary, Trouble, migrate};
+use changegate_pipeline::ledger::{
+    BatchId, Class, Copies, Furthest, Operation, Range, Span, Stamp, Table, Tail,
+};
+use changegate_pipeline::rows::{Outcomes, SupersededRow, Why};
+use changegate_pipeline::{Encoder as _, Ledger as _};
+use changegate_types::{Digest, Position, RejectCode, SkipReason, TimeMicros};
 
 use crate::rows::{Block, CHILD, RAW, TIME, TOPIC, context, event, insert};
 use crate::server::Server;
@@ -244,7 +246,8 @@ pub(crate) fn recovery_is_told_what_is_there(server: &Server) {
     );
     let requests = ledger.requests(&ALL, false).expect("asked");
     assert_eq!(requests.len(), 1);
-    let asked = &requests[0];
+    let (read_at, asked) = &requests[0];
+    assert_eq!(*read_at, asked.offset);
     assert_eq!(
         (asked.offset, asked.risk, asked.event_time),
         (10, Some(90.0), TIME)
@@ -254,6 +257,102 @@ pub(crate) fn recovery_is_told_what_is_there(server: &Server) {
         ("first time: 0 of 12", Digest([1; 32]))
     );
     assert_eq!(ledger.running().expect("asked"), []);
+}
+
+pub(crate) fn rows_from_the_hop_are_found_by_its_positions(server: &Server) {
+    const HOP: &str = "changegate.change.v1";
+    let (plain, ledger) = (server.ledger("hop"), server.ledger_over("hop", HOP));
+    let hop = |offset: i64| Position {
+        topic: HOP,
+        incarnation: 1,
+        partition: 5,
+        offset,
+    };
+    let span = |from: i64, to: i64| Span {
+        topic: HOP,
+        incarnation: 1,
+        partition: 5,
+        from,
+        to,
+    };
+    // Two children of the raw record 10, and one of 11 that asks; of that a second copy.
+    let mut block = Block::default();
+    for (offset, raw, child, points) in [(100, 10, 4, 1.0), (101, 10, 6, 1.0), (102, 11, 0, 90.0)] {
+        block.hop = Some(hop(offset));
+        block.change(&context(raw, 7, 0), child, &event(), Some(points));
+    }
+    block.send(&ledger, 7, 0);
+    let mut late = Block {
+        hop: Some(hop(102)),
+        ..Block::default()
+    };
+    late.change(&context(11, 9, 0), 0, &event(), Some(2.0));
+    late.send(&ledger, 9, 0);
+
+    let tail = Tail {
+        incarnation: 1,
+        max_offset: 102,
+        max_record: None,
+        batch: BatchId(9),
+    };
+    assert_eq!(ledger.tail(HOP, 5).expect("asked"), Some(tail));
+    assert_eq!(
+        plain.tail(HOP, 5).expect("asked"),
+        None,
+        "no raw record stands there"
+    );
+    let known = ledger.known_changes(&span(0, 200)).expect("asked");
+    let places: Vec<_> = known
+        .iter()
+        .map(|row| (row.offset, row.child, row.stamp.batch.0))
+        .collect();
+    assert_eq!(places, [(100, 0, 7), (101, 0, 7), (102, 0, 7)]);
+    let requests = ledger.requests(&span(0, 200), false).expect("asked");
+    let places: Vec<_> = requests
+        .iter()
+        .map(|(read_at, row)| (*read_at, row.topic.as_str(), row.offset, row.child))
+        .collect();
+    assert_eq!(places, [(102, TOPIC, 11, 0)], "its request names the raw record");
+    let furthest = |from, to| ledger.furthest(&span(from, to)).expect("asked");
+    assert_eq!(furthest(0, 100), []);
+    let one = Furthest {
+        topic: TOPIC.to_owned(),
+        partition: 3,
+        incarnation: 0,
+        offset: 10,
+        child: 6,
+    };
+    assert_eq!(furthest(0, 102), [one]);
+    assert_eq!(ledger.known_superseded(&span(0, 200)).expect("asked"), []);
+    // The copy is found at the raw position.
+    let copies = ledger.settle_copies(Some(&span(0, 200))).expect("asked");
+    assert_eq!((copies.late_inserts, copies.identical), (1, 0));
+    assert_eq!(ledger.known_superseded(&span(0, 200)).expect("asked"), []);
+    let shown = "SELECT offset, child, hop_topic, hop_incarnation, hop_partition, hop_offset FROM v_changes ORDER BY hop_offset";
+    let expected: String = [(10, 4, 100), (10, 6, 101), (11, 0, 102)]
+        .map(|(raw, child, offset)| format!("{raw}\t{child}\t{HOP}\t1\t5\t{offset}\n"))
+        .concat();
+    let reader = server.client_as("hop", "reader", "reader");
+    assert_eq!(server.ask(&reader, shown).expect("asked"), expected);
+    // A redelivery is noted at the raw position, and known by that of the hop.
+    let record = context(10, 7, 0);
+    let mut noted = Vec::new();
+    let row = SupersededRow {
+        position: record.position,
+        child: 6,
+        stamp: record.stamp,
+        why: Why::Redelivery,
+        of: context(3, 1, 0).position,
+        of_child: 0,
+        of_stamp: Stamp::default(),
+        kafka_time: TIME,
+        noted_time: TIME,
+    };
+    RowBinary.superseded(&row, &mut noted);
+    ledger
+        .insert(&insert(Table::Superseded, &noted, 7, 1))
+        .expect("the block is taken");
+    assert_eq!(ledger.known_superseded(&span(0, 200)).expect("asked"), [(101, 0)]);
 }
 
 pub(crate) fn copies_are_shown_once(server: &Server) {

@@ -34,6 +34,10 @@ const TESTS: &[Test] = &[
         "recovery_is_told_what_is_there",
         ledger::recovery_is_told_what_is_there,
     ),
+    (
+        "rows_from_the_hop_are_found_by_its_positions",
+        ledger::rows_from_the_hop_are_found_by_its_positions,
+    ),
     ("copies_are_shown_once", ledger::copies_are_shown_once),
     (
         "every_row_of_a_redelivery_is_set_aside",

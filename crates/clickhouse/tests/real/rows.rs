@@ -28,6 +28,8 @@ pub(crate) struct Block {
     pub(crate) rejected: Vec<u8>,
     pub(crate) superseded: Vec<u8>,
     pub(crate) raw_records: Vec<u8>,
+    /// Rows come over the hop, in the record at this place.
+    pub(crate) hop: Option<Position<'static>>,
 }
 
 pub(crate) fn context(offset: i64, batch: u64, attempt: u8) -> RecordContext<'static> {
@@ -203,6 +205,7 @@ impl Block {
             ask: if asks { Ask::Asked } else { Ask::None },
             child_bytes: &[],
             versions: &versions(),
+            hop: self.hop,
         };
         let attempt = RowBinary.change(&row, &mut self.changes);
         assert_eq!(self.changes.get(attempt), Some(&record.stamp.attempt));

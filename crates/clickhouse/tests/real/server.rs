@@ -5,7 +5,7 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 12] = [
+const DATABASES: [&str; 13] = [
     "migrations",
     "edited",
     "columns",
@@ -14,6 +14,7 @@ const DATABASES: [&str; 12] = [
     "recovery",
     "copies",
     "redeliveries",
+    "hop",
     "gaps",
     "errors",
     "roles",
@@ -75,6 +76,14 @@ impl Server {
     /// The same by way of another address.
     pub(crate) fn ledger_at(&self, url: &str, database: &str) -> ClickHouseLedger {
         let options = Options::new(url, database).with_user("writer", "writer");
+        let client = LedgerClient::new(options).expect("the settings are right");
+        ClickHouseLedger::new(client, self.runtime.handle().clone())
+    }
+
+    /// The same for who reads this hop.
+    pub(crate) fn ledger_over(&self, database: &str, hop: &str) -> ClickHouseLedger {
+        let mut options = Options::new(self.clickhouse.url(), database).with_user("writer", "writer");
+        options.hop_topic = hop.to_owned();
         let client = LedgerClient::new(options).expect("the settings are right");
         ClickHouseLedger::new(client, self.runtime.handle().clone())
     }

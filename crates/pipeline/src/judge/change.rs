@@ -1,8 +1,8 @@
 //! A new row of `changes`: its decision, what it asks, and the request that goes out for it.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
-use changegate_approval::{Ask, Candidate, StoredChange};
+use changegate_approval::{Ask, Asker, Candidate, StoredChange};
 use changegate_policy::decide;
 use changegate_types::{ChangeEvent, DecidedChange, Decision, Mark, Marks, Position, Score};
 
@@ -10,6 +10,7 @@ use super::settle::{Found, superseded};
 use super::{BlockStats, Judge, Normalize, Scorer};
 use crate::batch::{Batch, NONE};
 use crate::clock::Now;
+use crate::hop::own_bytes;
 use crate::ledger::{Operation, Table};
 use crate::recent::Place;
 use crate::rows::{ChangeRow, Encoder, RecordContext};
@@ -22,7 +23,11 @@ pub(super) struct NewRow<'r> {
     pub(super) copy_of: Option<&'r Place>,
     pub(super) conflict: bool,
     pub(super) score: Option<&'r Score<'r>>,
+    /// Of the child, within the record that is read.
+    pub(super) index: u32,
+    /// As the row says it: over the hop, that of the raw record.
     pub(super) child: u32,
+    pub(super) asker: &'r Mutex<Asker>,
     /// Of the record, within its portion.
     pub(super) record_index: u32,
     pub(super) portion: usize,
@@ -57,26 +62,24 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             rules,
             decision_time: now.wall,
         };
-        let ask = self.ask(context, &decided, redelivery, &mut marks, batch, now);
+        let ask = Self::ask(context, row, &decided, &mut marks, batch, now);
         let mut own = *context;
         let mut child_bytes: &[u8] = &[];
-        if let Some(replay) = found.replay {
+        let origin = &found.judged.normalized.origin;
+        if let Some(replay) = found
+            .replay
+            .filter(|replay| !replay.is_of(&found.record.raw, origin))
+        {
             own.position = Position {
                 topic: &replay.place.topic,
                 incarnation: replay.place.incarnation,
                 partition: replay.place.partition,
                 offset: replay.place.offset,
             };
-            // The original position keeps other bytes: the row carries its own.
-            let start = event.raw_start as usize;
-            let slice = stored
-                .get(start..start.saturating_add(event.raw_len as usize))
-                .unwrap_or(stored);
-            child_bytes = if event.child_bytes.is_empty() {
-                slice
-            } else {
-                event.child_bytes
-            };
+            // The original position keeps other bytes: the row carries its own. Over the hop the event brings them.
+            if origin.is_none() {
+                child_bytes = own_bytes(event, stored);
+            }
         }
         let change = ChangeRow {
             record: &own,
@@ -87,17 +90,18 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             ask,
             child_bytes,
             versions: &self.rules.versions,
+            hop: origin.map(|_| found.record.raw.position),
         };
         let portion = &mut batch.portions_mut()[row.portion];
         let rows = portion.rows_mut(Table::Changes);
-        rows.push(row.record_index, row.child as i32, NONE, |out| {
+        rows.push(row.record_index, row.index as i32, NONE, |out| {
             self.encoder.change(&change, out)
         });
         let copy = rows.marks.len() as u32 - 1;
         if let Some(of) = row.copy_of {
             let superseded = superseded(&own, row.child, own.stamp, of, now);
             let rows = portion.rows_mut(Table::Superseded);
-            rows.push(row.record_index, row.child as i32, copy, |out| {
+            rows.push(row.record_index, row.index as i32, copy, |out| {
                 self.encoder.superseded(&superseded, out)
             });
         }
@@ -114,7 +118,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 &self.rules.versions,
             );
             let record = batch.portions()[row.portion].records[row.record_index as usize];
-            self.announce(&stored, record.part, &found.record.raw, batch);
+            self.announce(&stored, record.part, &found.record.raw, row.index, batch);
         }
         let of_topic = stats.topic(row.topic);
         of_topic.redeliveries += u32::from(redelivery);
@@ -147,10 +151,9 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
     }
 
     fn ask(
-        &self,
         context: &RecordContext<'_>,
+        row: &NewRow<'_>,
         decided: &DecidedChange<'_>,
-        redelivery: bool,
         marks: &mut Marks,
         batch: &mut Batch,
         now: Now,
@@ -161,7 +164,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             change_uid: event.change_uid,
             decision: decided.decision,
             is_change: event.is_change,
-            redelivery,
+            redelivery: row.copy_of.is_some(),
             learning: decided
                 .score
                 .as_ref()
@@ -171,7 +174,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             ingest_time: context.ingest_time,
             decision_time: decided.decision_time,
         };
-        let mut asker = self.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asker = row.asker.lock().unwrap_or_else(PoisonError::into_inner);
         if asker.is_backfill(event.event_time, context.ingest_time) {
             marks.set(Mark::Backfill);
         }

@@ -1,12 +1,13 @@
 //! What becomes of one child: a new row, a row that exists, a dead letter, a skip, or nothing.
 
 use bumpalo::Bump;
-use changegate_normalize::{Child, NormalizedRecord};
+use changegate_normalize::{Child, NormalizedRecord, Origin};
 use changegate_types::{ChangeEvent, Reject, RejectCode, SkipReason};
 
 use super::lessons::Lessons;
-use super::{BlockContext, BlockRecord, Judge, Normalize, OtherLife, Scorer};
+use super::{BlockContext, BlockRecord, Judge, Normalize, OtherLife, Scorer, Work};
 use crate::batch::{Batch, NONE, month_of};
+use crate::hop::{self, Sent};
 use crate::outgoing::Stage;
 use crate::part::Part;
 use crate::recent::{Place, PlaceRef};
@@ -35,6 +36,8 @@ pub(super) enum Fate<'a> {
         exists: bool,
     },
     Skip(SkipReason),
+    /// It goes to the hop, again maybe.
+    Send(Sent<'a>),
     /// Counts for nothing: its record is complete, or is read only to learn.
     Passed,
 }
@@ -54,8 +57,11 @@ pub(super) enum Mode {
 pub(super) struct At<'c, 'a> {
     pub(super) part: &'c Part,
     pub(super) record: &'c BlockRecord<'a>,
+    pub(super) normalized: &'c NormalizedRecord<'a>,
     pub(super) replay: Option<&'c Replay>,
     pub(super) mode: Mode,
+    /// No repeat of what came over the hop before.
+    pub(super) passes: bool,
     pub(super) child: u32,
 }
 
@@ -73,52 +79,69 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         let At {
             part,
             record,
+            normalized,
             replay,
             mode,
+            passes,
             child,
         } = *at;
         let offset = record.raw.position.offset;
         let time = record.raw.kafka_time;
-        let place = PlaceRef {
-            topic: part.recent_topic,
-            incarnation: part.incarnation,
-            partition: part.partition.partition,
-            offset,
-            child,
+        let shard = part.shard.number;
+        let recent = &part.shard.recent;
+        let place = match &normalized.origin {
+            None => PlaceRef {
+                topic: part.recent_topic,
+                incarnation: part.incarnation,
+                partition: part.partition.partition,
+                offset,
+                child,
+            },
+            Some(origin) => PlaceRef {
+                topic: recent.topic(origin.position.topic),
+                incarnation: origin.position.incarnation,
+                partition: origin.position.partition,
+                offset: origin.position.offset,
+                child: origin.child,
+            },
         };
         match mode {
             Mode::Past => {
-                if let Child::Change(event) = what {
-                    if self
-                        .recent
-                        .see(event.event_uid, event.content_hash, place)
-                        .copy_of
-                        .is_none()
-                    {
-                        lessons.learn(event, time);
+                match what {
+                    _ if !passes => {}
+                    Child::Change(event) => {
+                        let seen = recent.see(event.event_uid, event.content_hash, place);
+                        if seen.copy_of.is_none() {
+                            lessons.learn(shard, event, time);
+                        }
                     }
-                } else if let Child::Learn(event) = what {
-                    lessons.learn(event, time);
+                    Child::Learn(event) => lessons.learn(shard, event, time),
+                    Child::Skip(_) | Child::Reject(_) => {}
                 }
                 return Fate::Passed;
             }
             Mode::Complete | Mode::Open => {}
         }
         let teaches = offset >= part.learned;
+        let hop = match &self.rules.work {
+            Work::Normalize(hop) => Some(hop),
+            Work::Whole | Work::Score => None,
+        };
+        // Whoever only normalizes leaves rows of `changes` to those who write them.
         let known = part.known.changes(offset).iter().find(|row| row.child == child);
-        if let Some(known) = known {
+        if let Some(known) = known.filter(|_| hop.is_none()) {
             if let Child::Change(event) | Child::Learn(event) = what {
                 if known.redelivery {
-                    let seen = self.recent.peek(known.event_uid, known.content_hash, place);
+                    let seen = recent.peek(known.event_uid, known.content_hash, place);
                     if let Some(of) = seen.copy_of
                         && !part.known.is_superseded(offset, child as i32)
                     {
                         return Fate::WrittenCopy { of };
                     }
                 } else {
-                    self.recent.see(known.event_uid, known.content_hash, place);
+                    recent.see(known.event_uid, known.content_hash, place);
                     if teaches {
-                        lessons.learn(event, time);
+                        lessons.learn(shard, event, time);
                     }
                 }
             }
@@ -133,7 +156,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 if let Child::Change(event) = what
                     && teaches
                 {
-                    lessons.learn(event, time);
+                    lessons.learn(shard, event, time);
                 }
                 Stage::Write
             } else {
@@ -147,6 +170,33 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 },
                 stage,
                 exists: true,
+            };
+        }
+        if !passes {
+            return match mode {
+                Mode::Open => Fate::Skip(SkipReason::Repeat),
+                Mode::Complete | Mode::Past => Fate::Passed,
+            };
+        }
+        if let (Some(hop), Child::Change(event) | Child::Learn(event)) = (hop, what) {
+            let learn_only = matches!(what, Child::Learn(_));
+            if !learn_only && replay.is_some_and(|replay| replay.has_change(child)) {
+                return Fate::Skip(SkipReason::AlreadyWritten);
+            }
+            let origin = Origin {
+                position: record.raw.position,
+                child,
+                raw_hash: normalized.raw_hash,
+                ingest_time: context.now.wall,
+            };
+            let event = hop::as_sent(event, record, replay, normalized.stored);
+            return match hop.encode(arena, &event, &origin, learn_only) {
+                Ok(sent) => Fate::Send(sent),
+                Err(reject) => Fate::Reject {
+                    reject,
+                    stage: Stage::Normalize,
+                    exists: false,
+                },
             };
         }
         match what {
@@ -170,37 +220,41 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 let place = match replay {
                     Some(replay) => {
                         let own = Place {
-                            child,
+                            child: replay.child(&record.raw, &normalized.origin, child),
                             ..replay.place.clone()
                         };
                         let due = batch.replayed.contains(&own) || context.under_way.contains(&own);
-                        if due || replay.has_change(child) {
+                        if due || replay.has_change(own.child) {
                             return Fate::Skip(SkipReason::AlreadyWritten);
                         }
-                        let place = PlaceRef {
-                            topic: self.recent.topic(&own.topic),
-                            incarnation: own.incarnation,
-                            partition: own.partition,
-                            offset: own.offset,
-                            child,
+                        let place = if replay.is_of(&record.raw, &normalized.origin) {
+                            place
+                        } else {
+                            PlaceRef {
+                                topic: recent.topic(&own.topic),
+                                incarnation: own.incarnation,
+                                partition: own.partition,
+                                offset: own.offset,
+                                child: own.child,
+                            }
                         };
                         batch.replayed.push(own);
                         place
                     }
                     None => place,
                 };
-                let seen = self.recent.see_fresh(
+                let seen = recent.see_fresh(
                     event.event_uid,
                     event.content_hash,
                     place,
                     month_of(time),
-                    context.fresh_under_way,
-                    &mut batch.fresh,
+                    context.fresh_under_way.get(shard),
+                    batch.fresh_mut(shard),
                 );
                 let slot = if seen.copy_of.is_some() {
                     NONE
                 } else {
-                    lessons.score(event, time)
+                    lessons.score(shard, event, time)
                 };
                 Fate::Row {
                     event,
@@ -211,7 +265,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             }
             Child::Learn(event) => {
                 if teaches {
-                    lessons.learn(event, time);
+                    lessons.learn(shard, event, time);
                 }
                 Fate::Skip(SkipReason::LearnedOnly)
             }

@@ -5,6 +5,8 @@ use changegate_normalize::NormalizedRecord;
 use changegate_types::{ChangeEvent, RawRecord, Score, TimeMicros};
 
 use crate::ledger::Operation;
+use crate::log::TopicPartition;
+use crate::part::Shard;
 
 /// Makes changes of records.
 pub trait Normalize {
@@ -43,19 +45,28 @@ fn carries_secret(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part))
 }
 
-/// Scores changes and learns from them, in the order given.
+/// Scores changes and learns from them, in the order given; each shard for itself.
 pub trait Scorer {
     /// Scores each event by what was learned before it, then learns from it. One answer per event; `None`: it could
     /// not be scored. The time is Kafka's, which drives the state's clock.
     fn score<'a>(
         &mut self,
+        shard: usize,
         arena: &'a Bump,
         events: &[(&'a ChangeEvent<'a>, TimeMicros)],
         out: &mut Vec<Option<Score<'a>>>,
     );
 
     /// Learns only.
-    fn learn(&mut self, arena: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]);
+    fn learn(&mut self, shard: usize, arena: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]);
+
+    /// The partitions that will be read from now on: what is remembered of others alone is of no use any more.
+    fn assigned(&mut self, partitions: &[TopicPartition]) {
+        let _ = partitions;
+    }
+
+    /// The shard that the events of a partition belong to, asked before anything of the partition is read.
+    fn shard(&mut self, partition: &TopicPartition) -> Shard;
 
     /// Where reading is to begin, so that the scorer is shown what it has not learned yet: it knows everything of the
     /// partition below this offset. Of a partition that it knows nothing of it begins at the offset given, and notes so.

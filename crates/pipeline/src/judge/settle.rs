@@ -1,11 +1,12 @@
 //! One record whose children have their fates: its rows, its dead letters, and the marks it leaves in the batch.
 
 use bumpalo::Bump;
+use changegate_normalize::Child;
 use changegate_types::{Position, RejectCode, Score, SkipReason};
 
 use super::change::NewRow;
 use super::fate::{Fate, Mode};
-use super::{BlockRecord, BlockStats, Judge, Judged, Normalize, Scorer};
+use super::{BlockRecord, BlockStats, Judge, Judged, Normalize, Scorer, Work};
 use crate::batch::{Batch, NONE, RecordMark, month_of};
 use crate::clock::Now;
 use crate::ledger::{Operation, Stamp, Table};
@@ -66,7 +67,12 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 .map_or(raw.kafka_time, |oldest| oldest.min(raw.kafka_time)),
         );
         for row in part.known.take_requests(offset) {
-            self.announce(&row, record.part, raw, batch);
+            match self.rules.work {
+                Work::Whole => self.announce(&row, record.part, raw, row.child, batch),
+                Work::Score => self.announce(&row, record.part, raw, 0, batch),
+                // Of rows that others have written.
+                Work::Normalize(_) => {}
+            }
         }
         for row in replay.into_iter().flat_map(|replay| &replay.requests) {
             batch.outgoing.extend(self.request(row, raw));
@@ -89,6 +95,12 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             _ => None,
         });
         batch.outgoing.extend(dead_letters);
+        if let Work::Normalize(hop) = &self.rules.work {
+            batch.outgoing.extend(fates.iter().filter_map(|fate| match fate {
+                Fate::Send(sent) => Some(hop.message(sent, raw, replay)),
+                _ => None,
+            }));
+        }
         if judged.mode == Mode::Complete {
             of_topic.known += 1;
             return;
@@ -131,17 +143,33 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             batch: batch.id,
             attempt: 1,
         };
+        let (tenant_uid, source) = match (&normalized.origin, normalized.children) {
+            (Some(_), [Child::Change(event) | Child::Learn(event), ..]) => (event.tenant_uid, event.source),
+            _ => (topic.tenant_uid.as_str(), topic.source.as_str()),
+        };
         let context = RecordContext {
             position: raw.position,
             kafka_time: raw.kafka_time,
             ingest_time: now.wall,
             stamp,
-            tenant_uid: &topic.tenant_uid,
-            source: &topic.source,
+            tenant_uid,
+            source,
             raw_hash: normalized.raw_hash,
         };
+        // Rows of `changes` stand where the raw record does.
+        let change_context = match &normalized.origin {
+            None => context,
+            Some(origin) => RecordContext {
+                position: origin.position,
+                ingest_time: origin.ingest_time,
+                raw_hash: origin.raw_hash,
+                ..context
+            },
+        };
         let portion = batch.portion(month_of(raw.kafka_time));
-        let replay_index = replay.map_or(NONE, |replay| {
+        // Over the hop a row is found by the hop's position, wherever it stands.
+        let elsewhere = replay.filter(|_| normalized.origin.is_none());
+        let replay_index = elsewhere.map_or(NONE, |replay| {
             batch.replays.push(replay.place.clone());
             batch.replays.len() as u32 - 1
         });
@@ -155,6 +183,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         let mut outcomes = Outcomes::default();
         for (child, fate) in fates.iter().enumerate() {
             let child = child as u32;
+            let row_child = normalized.origin.map_or(child, |origin| origin.child);
             match fate {
                 Fate::WrittenCopy { of } => {
                     outcomes.write();
@@ -164,7 +193,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                         .iter()
                         .find(|row| row.child == child);
                     if let Some(known) = known {
-                        let row = superseded(&context, child, known.stamp, of, now);
+                        let row = superseded(&change_context, row_child, known.stamp, of, now);
                         let rows = batch.portions_mut()[portion].rows_mut(Table::Superseded);
                         rows.push(record_index, child as i32, NONE, |out| {
                             self.encoder.superseded(&row, out)
@@ -184,13 +213,17 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                         copy_of: copy_of.as_ref(),
                         conflict: *conflict,
                         score: scores.get(*slot as usize).and_then(Option::as_ref),
-                        child,
+                        index: child,
+                        child: row_child,
+                        asker: &part.shard.asker,
                         record_index,
                         portion,
                     };
-                    self.new_row(&context, found, &row, batch, stats);
+                    self.new_row(&change_context, found, &row, batch, stats);
                 }
                 Fate::Written => outcomes.write(),
+                Fate::Send(sent) if sent.learn_only => outcomes.skip(SkipReason::LearnedOnly),
+                Fate::Send(_) => outcomes.write(),
                 Fate::Reject { reject, exists, .. } => {
                     outcomes.dead_letter(reject.code);
                     if !exists {
@@ -235,9 +268,10 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
             stored_hash: normalized.stored_hash,
             stored_encoding: normalized.stored_encoding,
             secrets_masked: normalized.secrets_masked,
-            key: raw.key,
+            key: raw.key.filter(|_| normalized.origin.is_none()),
             headers,
-            raw: (!learned_only).then_some(normalized.stored),
+            // What came over the hop is in the row of its raw record.
+            raw: (!learned_only && normalized.origin.is_none()).then_some(normalized.stored),
         };
         let rows = batch.portions_mut()[portion].rows_mut(Table::RawRecords);
         rows.push(record_index, -1, NONE, |out| self.encoder.record(&row, out));

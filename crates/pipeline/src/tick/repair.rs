@@ -7,7 +7,8 @@ use crate::batch::Batch;
 use crate::clock::Now;
 use crate::desk::Desk;
 use crate::error::Error;
-use crate::judge::{BlockContext, BlockRecord, Refusals};
+use crate::hop::Passed;
+use crate::judge::{BlockContext, BlockRecord, Refusals, Work};
 use crate::known::Known;
 use crate::log::Log;
 use crate::observe::{Side, Trouble};
@@ -163,7 +164,10 @@ impl<P: Ports> Worker<P> {
         parts.push(Part {
             partition: name.clone(),
             topic: part.topic,
+            shard: part.shard.clone(),
             recent_topic: part.recent_topic,
+            // It did pass.
+            passed: Passed::default(),
             incarnation: part.incarnation,
             next: offset,
             learn_below: i64::MIN,
@@ -212,6 +216,7 @@ impl<P: Ports> Worker<P> {
                 &**ledger,
                 block.iter().map(|record| &record.raw),
                 judge.rules.decision_topic.is_some(),
+                judge.rules.work == Work::Score,
             ) {
                 Ok(replays) => replays,
                 Err(error) => {

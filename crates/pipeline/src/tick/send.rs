@@ -64,6 +64,13 @@ impl<P: Ports> Worker<P> {
             let index = tag as u32;
             sending.due.push_back(index);
             let message = &mut self.tick.batch.outgoing[index as usize];
+            if message.kind == Kind::Child {
+                // Others behind it may have arrived: sent again it would count as a repeat of theirs.
+                return Err(Error::Send {
+                    topic: message.topic.clone(),
+                    reason: error.to_string(),
+                });
+            }
             if let SendError::TooLarge(reason) = error {
                 if message.cut() {
                     continue;
@@ -116,14 +123,21 @@ impl<P: Ports> Worker<P> {
         self.note_trouble(Side::Outbox, None);
         let batch = &mut self.tick.batch;
         {
-            let mut asker = self.judge.asker.lock().unwrap_or_else(PoisonError::into_inner);
-            batch
+            for (sent, change_uid) in batch
                 .row_messages
                 .iter()
-                .filter_map(|sent| sent.asks)
-                .for_each(|change_uid| asker.durable(change_uid));
+                .filter_map(|sent| Some((sent, sent.asks?)))
+            {
+                let asker = &self.parts[sent.part as usize].shard.asker;
+                let mut asker = asker.lock().unwrap_or_else(PoisonError::into_inner);
+                asker.durable(change_uid);
+            }
         }
-        self.judge.recent.keep(&mut batch.fresh);
+        for part in &self.parts {
+            if let Some(fresh) = batch.fresh.get_mut(part.shard.number) {
+                part.shard.recent.keep(fresh);
+            }
+        }
         if !batch.operations.is_empty() {
             self.observer.noted(&batch.operations);
         }
@@ -172,5 +186,6 @@ fn points(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Request | Kind::Decision => ("before_request", "after_request"),
         Kind::DeadLetter => ("before_dead_letter", "after_dead_letter"),
+        Kind::Child => ("before_child", "after_child"),
     }
 }

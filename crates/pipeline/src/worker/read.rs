@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::clock::Now;
 use crate::error::Error;
 use crate::fence::BatchIds;
-use crate::judge::{BlockContext, BlockRecord, OtherLife, Refusals, Topic};
+use crate::judge::{BlockContext, BlockRecord, OtherLife, Refusals, Topic, Work};
 use crate::log::{Log, LogError, Message, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::outgoing::header::TRACEPARENT;
@@ -51,7 +51,11 @@ impl<P: Ports> Worker<P> {
                 |parent| info_span!(parent: parent, "normalize_and_score", records),
             )
             .entered();
-            let block = collect(&messages, arena, &judge.topics, parts, index, now);
+            let mut block = collect(&messages, arena, &judge.topics, parts, index, now);
+            if judge.rules.work == Work::Score {
+                // Each partition is a shard of its own: its events are scored together.
+                block.sort_by_key(|record| record.part);
+            }
             if observer.traces() {
                 link(observer, open, &block);
             }
@@ -60,6 +64,7 @@ impl<P: Ports> Worker<P> {
                 &**ledger,
                 block.iter().map(|record| &record.raw),
                 judge.rules.decision_topic.is_some(),
+                judge.rules.work == Work::Score,
             ) {
                 Err(error) => Err(Stopped::Ledger(error)),
                 Ok(replays) => {

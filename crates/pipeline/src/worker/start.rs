@@ -3,9 +3,10 @@
 use super::{Group, Worker};
 use crate::clock::Now;
 use crate::error::Error;
-use crate::judge::{OtherLife, ReadTo, Scorer};
+use crate::hop::Passed;
+use crate::judge::{OtherLife, ReadTo, Scorer, Work};
 use crate::known::Known;
-use crate::ledger::{Ledger, Operation};
+use crate::ledger::{Ledger, Operation, Span};
 use crate::log::{Log, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::part::Part;
@@ -103,6 +104,7 @@ impl<P: Ports> Worker<P> {
             self.note(operations.collect())?;
             return Err(RecoverError::RetentionGap(gaps));
         }
+        self.judge.scorer.assigned(partitions);
         let mut parts = Vec::with_capacity(partitions.len());
         for (partition, plan) in partitions.iter().zip(&plans) {
             parts.push(self.part(partition, plan)?);
@@ -152,6 +154,7 @@ impl<P: Ports> Worker<P> {
             )?;
         }
         let low = self.log.watermarks(partition)?.from.min(plan.start);
+        let shard = self.judge.scorer.shard(partition);
         let learned = self.judge.scorer.learn_from(ReadTo {
             topic: &partition.topic,
             incarnation: plan.incarnation,
@@ -167,12 +170,26 @@ impl<P: Ports> Worker<P> {
                 to = plan.start,
                 "reading again what the scorer does not know"
             );
-            self.remember_requests(partition, plan, next)?;
+            self.remember_requests(partition, &shard, plan, next)?;
+        }
+        let mut passed = Passed::default();
+        if self.judge.rules.work == Work::Score {
+            // All below it is complete; above it, what a batch left half written must not hide what is missing.
+            let below = Span {
+                topic: &partition.topic,
+                incarnation: plan.incarnation,
+                partition: partition.partition,
+                from: 0,
+                to: next,
+            };
+            passed = Passed::from_ledger(self.ledger.furthest(&below)?);
         }
         Ok(Part {
             partition: partition.clone(),
             topic,
-            recent_topic: self.judge.recent.topic(&partition.topic),
+            recent_topic: shard.recent.topic(&partition.topic),
+            shard,
+            passed,
             incarnation: plan.incarnation,
             next,
             learn_below: plan.start,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use changegate_approval::{Ask, StoredChange};
 use changegate_pipeline::Encoder;
 use changegate_pipeline::ledger::{
-    BatchId, Class, Copies, Error, Insert, Killed, KnownChange, KnownRecord, KnownReject, Ledger, Operation,
-    Range, Span, Stamp, Table, Tail,
+    BatchId, Class, Copies, Error, Furthest, Insert, Killed, KnownChange, KnownRecord, KnownReject, Ledger,
+    Operation, Range, Span, Stamp, Table, Tail,
 };
 use changegate_pipeline::rows::{ChangeRow, RawRow, RecordContext, RejectedRow, SupersededRow};
 use changegate_types::{Digest, Keyed128, RejectCode};
@@ -335,7 +335,11 @@ impl Ledger for FakeLedger {
         self.select(Table::Superseded, span, |row| (row.offset, row.child))
     }
 
-    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<StoredChange>, Error> {
+    fn furthest(&self, _: &Span<'_>) -> Result<Vec<Furthest>, Error> {
+        unreachable!("nothing comes over the hop")
+    }
+
+    fn requests(&self, span: &Span<'_>, decisions: bool) -> Result<Vec<(i64, StoredChange)>, Error> {
         let places = self.select(Table::Changes, span, Row::clone)?;
         let state = self.state.lock().unwrap();
         let asks = |row: &&Row| Ask::ALL[usize::from(row.ask)].sends();
@@ -349,7 +353,7 @@ impl Ledger for FakeLedger {
                     row.child as u32,
                     row.stamp.batch.0,
                 );
-                state.stored[&key].clone()
+                (row.offset, state.stored[&key].clone())
             })
             .collect())
     }

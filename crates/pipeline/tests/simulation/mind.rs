@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bumpalo::Bump;
+use changegate_pipeline::log::TopicPartition;
+use changegate_pipeline::part::Shard;
 use changegate_pipeline::{ReadTo, Scorer};
 use changegate_types::{ChangeEvent, RiskScore, Score, TimeMicros};
 
@@ -52,11 +54,13 @@ pub(crate) struct FakeScorer {
     pub(crate) mind: Rc<RefCell<Mind>>,
     /// How often it was told that all of a partition is durable.
     pub(crate) durable: Rc<Cell<u32>>,
+    pub(crate) shard: Shard,
 }
 
 impl Scorer for FakeScorer {
     fn score<'a>(
         &mut self,
+        _: usize,
         _: &'a Bump,
         events: &[(&'a ChangeEvent<'a>, TimeMicros)],
         out: &mut Vec<Option<Score<'a>>>,
@@ -78,8 +82,12 @@ impl Scorer for FakeScorer {
         }));
     }
 
-    fn learn(&mut self, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
+    fn learn(&mut self, _: usize, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
         self.mind.borrow_mut().events += events.len() as u32;
+    }
+
+    fn shard(&mut self, _: &TopicPartition) -> Shard {
+        self.shard.clone()
     }
 
     fn learn_from(&mut self, place: ReadTo<'_>) -> i64 {

@@ -80,6 +80,7 @@ impl Normalize for FakeReader {
             stored_encoding: "",
             secrets_masked: 0,
             children: arena.alloc_slice_fill_iter(children),
+            origin: None,
         }
     }
 }

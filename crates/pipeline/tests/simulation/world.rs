@@ -9,9 +9,10 @@ use std::time::Duration;
 use changegate_approval::{AskRules, Asker};
 use changegate_pipeline::ledger::{Ledger as _, Table};
 use changegate_pipeline::outgoing::Outgoing;
+use changegate_pipeline::part::Shard;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
-    BatchLimits, Blind, Equipment, Judge, Now, Recent, Rules, Topic, Turn, Worker, WorkerSettings,
+    BatchLimits, Blind, Equipment, Judge, Now, Recent, Rules, Topic, Turn, Work, Worker, WorkerSettings,
     WriteLimits,
 };
 use changegate_policy::Thresholds;
@@ -143,6 +144,11 @@ impl World {
                 broker: Rc::clone(&self.broker),
                 mind: Rc::clone(&mind),
                 durable: Rc::clone(&self.durable),
+                shard: Shard {
+                    number: 0,
+                    recent: Arc::clone(&self.recent),
+                    asker: Arc::new(Mutex::new(asker)),
+                },
             },
             encoder: FakeEncoder {
                 state: Arc::clone(&self.ledger.state),
@@ -152,9 +158,8 @@ impl World {
                 versions: Versions::default(),
                 approval_topic: "approval".into(),
                 decision_topic: Some("decisions".into()),
+                work: Work::Whole,
             },
-            recent: Arc::clone(&self.recent),
-            asker: Arc::new(Mutex::new(asker)),
         };
         let settings = WorkerSettings {
             block_max: self.block_max,
