@@ -3,7 +3,7 @@
 //!
 //! A normalizer that was killed sends children again, and its successor, too. Each sends the children of a raw partition in
 //! their order and without a gap, from below what the one before had acknowledged, so within a shard whatever lies at or
-//! below the furthest child of its raw partition is a repeat: [`Passed`].
+//! below the furthest child of its raw partition is a repeat: `Passed`.
 
 mod wire;
 

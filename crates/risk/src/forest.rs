@@ -30,7 +30,7 @@ struct Tree {
     leaves: [u16; 256],
 }
 
-/// The forest.
+/// A hundred trees, and the same trees laid out for blocks of events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forest {
     trees: Vec<Tree>,
@@ -56,7 +56,7 @@ fn mean_depth(n: usize) -> f32 {
 }
 
 impl Forest {
-    /// Grows [`TREES`] trees, each on a sample of the rows (`n x FEATURES` steps). Same rows and seed, same forest.
+    /// Grows a hundred trees, each on a sample of the rows (`n x FEATURES` steps). Same rows and seed, same forest.
     ///
     /// # Panics
     /// Without rows.
