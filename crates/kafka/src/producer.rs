@@ -10,7 +10,17 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use crate::settings::{Error, Settings};
 
 /// Hands answers back to whoever sent.
-struct Answers(Channel<(u64, Result<(), SendError>)>);
+pub(crate) struct Answers(Channel<(u64, Result<(), SendError>)>);
+
+/// What came of messages, each under the tag it was sent with.
+pub(crate) type Answered = Receiver<(u64, Result<(), SendError>)>;
+
+impl Answers {
+    pub(crate) fn channel() -> (Self, Answered) {
+        let (answer, answers) = channel();
+        (Self(answer), answers)
+    }
+}
 
 impl ClientContext for Answers {}
 
@@ -34,6 +44,12 @@ fn send_error(error: &KafkaError, reason: String) -> SendError {
     }
 }
 
+/// The brokers refused a record that was sent to `what`.
+pub(crate) fn not_durable(settings: &Settings, what: &str, reason: String) -> Error {
+    let source = KafkaError::ClientCreation(reason);
+    settings.error(format!("a record sent to {what} is not durable"), source)
+}
+
 fn owned<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> OwnedHeaders {
     headers.fold(OwnedHeaders::new(), |owned, (key, value)| {
         owned.insert(Header {
@@ -49,7 +65,7 @@ pub struct Producer {
     /// Children go by a client of their own, which leaves no gap; made with the first.
     gapless: Option<BaseProducer<Answers>>,
     answer: Channel<(u64, Result<(), SendError>)>,
-    answers: Receiver<(u64, Result<(), SendError>)>,
+    answers: Answered,
     settings: Settings,
 }
 
@@ -65,8 +81,9 @@ impl Producer {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
-        let (answer, answers) = channel();
-        let made = settings.producer().create_with_context(Answers(answer.clone()));
+        let (context, answers) = Answers::channel();
+        let answer = context.0.clone();
+        let made = settings.producer().create_with_context(context);
         let producer = made.map_err(|error| settings.error("creating a producer", error))?;
         Ok(Self {
             producer,
@@ -130,7 +147,7 @@ impl Outbox for Producer {
 /// Sends many records as fast as the brokers take them: for files and simulations.
 pub struct Sender {
     producer: BaseProducer<Answers>,
-    answers: Receiver<(u64, Result<(), SendError>)>,
+    answers: Answered,
     settings: Settings,
     refused: Vec<(u64, String)>,
 }
@@ -227,12 +244,7 @@ impl Sender {
     fn check(&self, what: &str) -> Result<(), Error> {
         match self.refused.first() {
             None => Ok(()),
-            Some((_, reason)) => {
-                let source = KafkaError::ClientCreation(reason.clone());
-                Err(self
-                    .settings
-                    .error(format!("a record sent to {what} is not durable"), source))
-            }
+            Some((_, reason)) => Err(not_durable(&self.settings, what, reason.clone())),
         }
     }
 

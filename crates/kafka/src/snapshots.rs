@@ -12,6 +12,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::producer::{Answered, Answers, not_durable};
 use crate::settings::{Error, Settings};
 
 /// Bytes of a piece: below what any topic takes.
@@ -25,7 +26,8 @@ pub struct Snapshots {
     settings: Settings,
     topic: String,
     reader: BaseConsumer,
-    producer: BaseProducer,
+    producer: BaseProducer<Answers>,
+    answers: Answered,
 }
 
 impl std::fmt::Debug for Snapshots {
@@ -43,12 +45,14 @@ impl Snapshots {
     /// Where librdkafka refuses the settings.
     pub fn new(settings: &Settings, topic: &str) -> Result<Self, Error> {
         let reader = settings.reader().create();
-        let producer = settings.producer().create();
+        let (context, answers) = Answers::channel();
+        let producer = settings.producer().create_with_context(context);
         Ok(Self {
             settings: settings.clone(),
             topic: topic.to_owned(),
             reader: reader.map_err(|error| settings.error("creating a reader", error))?,
             producer: producer.map_err(|error| settings.error("creating a producer", error))?,
+            answers,
         })
     }
 
@@ -84,7 +88,7 @@ impl Snapshots {
             value.extend_from_slice(piece);
             let key = format!("{}.{index}", number % 2);
             loop {
-                let record = BaseRecord::to(&self.topic)
+                let record = BaseRecord::with_opaque_to(&self.topic, Box::new(number))
                     .partition(shard)
                     .key(&key)
                     .payload(&value);
@@ -98,7 +102,16 @@ impl Snapshots {
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        self.producer.flush(left).map_err(fail)
+        self.producer.flush(left).map_err(fail)?;
+        // All were answered: that the queue is empty says nothing of how. Older ones are those of a snapshot given up.
+        let of_this = self.answers.try_iter().filter(|(tag, _)| *tag == number);
+        match of_this.filter_map(|(_, answer)| answer.err()).next() {
+            None => Ok(()),
+            Some(refused) => {
+                let place = format!("{}/{shard}", self.topic);
+                Err(not_durable(&self.settings, &place, refused.to_string()))
+            }
+        }
     }
 
     fn pieces(&self, shard: i32, within: Duration) -> Result<Vec<Vec<u8>>, KafkaError> {

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use changegate_kafka::{Consumer, Sender, Settings};
+use changegate_kafka::{Consumer, Sender, Settings, Snapshots};
 use changegate_pipeline::fence::Fence;
 use changegate_pipeline::ledger::BatchId;
 use changegate_pipeline::log::{CommitOffset, Log, Message, Rebalance, TopicPartition};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -123,4 +124,23 @@ fn a_single_record_is_shown_by_its_offset() {
         "nothing is held there"
     );
     assert_eq!(value, Some(vec![1]));
+}
+
+#[test]
+fn a_snapshot_that_the_brokers_refuse_is_not_stored() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("state", 2, 1).unwrap();
+    let snapshots = Snapshots::new(&settings(&cluster), "state").unwrap();
+    let bytes = vec![7; 1_500_000];
+    snapshots.store(1, 4, &bytes, PATIENCE).unwrap();
+    assert_eq!(snapshots.load(1, PATIENCE).unwrap(), Some((4, bytes.clone())));
+    let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[too_large]);
+    let refused = snapshots.store(1, 5, b"refused", PATIENCE);
+    let error = refused.expect_err("the broker refuses it").to_string();
+    assert!(error.contains("state/1"), "{error}");
+    assert_eq!(snapshots.load(1, PATIENCE).unwrap(), Some((4, bytes)));
+    // What came of one is not taken for what came of another.
+    snapshots.store(1, 6, b"next", PATIENCE).unwrap();
+    assert_eq!(snapshots.load(1, PATIENCE).unwrap(), Some((6, b"next".to_vec())));
 }
