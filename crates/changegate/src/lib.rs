@@ -10,6 +10,7 @@ mod output;
 
 mod args;
 mod commands;
+mod connect;
 mod crew;
 #[cfg(test)]
 mod first_days;
@@ -18,6 +19,7 @@ mod local;
 mod memory;
 mod metered;
 mod operations;
+mod scorer;
 mod setup;
 mod shards;
 mod stream;

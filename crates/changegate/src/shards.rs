@@ -43,28 +43,7 @@ impl States {
     /// Over all shards.
     pub(crate) fn size(&self) -> StateSize {
         let mut sum = StateSize::default();
-        for state in self.lock().values() {
-            let StateSize {
-                actors,
-                actor_counts,
-                shared_counts,
-                waiting,
-                learning_phases,
-                actors_forgotten,
-                actors_refused,
-                waiting_dropped,
-                counts_evicted,
-            } = state.size();
-            sum.actors += actors;
-            sum.actor_counts += actor_counts;
-            sum.shared_counts += shared_counts;
-            sum.waiting += waiting;
-            sum.learning_phases += learning_phases;
-            sum.actors_forgotten += actors_forgotten;
-            sum.actors_refused += actors_refused;
-            sum.waiting_dropped += waiting_dropped;
-            sum.counts_evicted += counts_evicted;
-        }
+        self.lock().values().for_each(|state| sum += state.size());
         sum
     }
 }

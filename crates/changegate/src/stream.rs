@@ -5,34 +5,34 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use bumpalo::Bump;
-use changegate_clickhouse::{ClickHouseLedger, LedgerClient, Options, RowBinary};
-use changegate_config::{ClickHouseUser, LostRecords, Reads, Settings, Stages};
-use changegate_kafka::{Admin, Consumer, Producer, Snapshots, TopicPlan};
-use changegate_normalize::{NormalizedRecord, Normalizer, RecordLimits, TopicSettings};
+use changegate_clickhouse::{ClickHouseLedger, RowBinary};
+use changegate_config::{LostRecords, Reads, Settings, Stages};
+use changegate_kafka::{Admin, Consumer, Producer, Snapshots};
+use changegate_normalize::{Normalizer, RecordLimits, TopicSettings};
 use changegate_pipeline::desk::ThreadDesk;
-use changegate_pipeline::hop::{Hop, HopReader};
-use changegate_pipeline::ledger::{Operation, Range};
+use changegate_pipeline::hop::{Hop, Reader};
+use changegate_pipeline::ledger::Range;
 use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::part::Shard;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
-    BatchLimits, Clock, Equipment, Judge, Normalize, Now, PoisonLimits, Ports, ReadTo, RecoverRules, Rules,
-    Scorer, Topic, Turn, Work, Worker, WorkerSettings, WriteLimits,
+    BatchLimits, Clock, Equipment, Judge, Now, PoisonLimits, Ports, RecoverRules, Rules, Topic, Turn, Work,
+    Worker, WorkerSettings, WriteLimits,
 };
-use changegate_risk::{Model, PhaseEnd, StateSize, Stratum};
+use changegate_risk::{Model, StateSize};
 use changegate_telemetry::{
-    Clock as _, Health, Histogram, Metric, Metrics, SystemClock, Tasks, TraceSettings, spawn_thread,
+    Clock as _, Health, Metric, Metrics, SystemClock, Tasks, TraceSettings, spawn_thread,
 };
-use changegate_types::{ChangeEvent, Digest, RawRecord, Score, TimeMicros, Versions};
+use changegate_types::{Digest, TimeMicros, Versions};
 use sha2::{Digest as _, Sha256};
 
 use crate::crew::{Crew, Ends, watch_copies, watch_topics};
-use crate::memory::{Memory, Positions};
+use crate::memory::Memory;
 use crate::metered::{MeteredDesk, TracedOutbox};
+use crate::scorer::{Mind, StreamScorer};
 use crate::shards::{Pace, Shards, States};
 use crate::watch::{Sampler, Surroundings, Watch};
-use crate::{operations, setup};
+use crate::{connect, operations, setup};
 
 pub(crate) use crate::watch::Totals;
 
@@ -66,269 +66,6 @@ impl Clock for WallClock {
 /// A moment, for what the program itself writes down.
 pub(crate) fn now() -> TimeMicros {
     SystemClock.now()
-}
-
-#[derive(Debug)]
-enum Reader {
-    Source(Box<Normalizer>),
-    Hop(HopReader),
-}
-
-impl Normalize for Reader {
-    fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
-        match self {
-            Self::Source(normalizer) => normalizer.record(arena, record),
-            Self::Hop(reader) => reader.record(arena, record),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct StreamScorer {
-    mind: Mind,
-    meters: RiskMeters,
-}
-
-/// Who knows what was before.
-#[derive(Debug)]
-enum Mind {
-    /// All workers of the process together.
-    Process {
-        scorer: Box<changegate_risk::Scorer>,
-        positions: Arc<Positions>,
-        shard: Shard,
-    },
-    /// Each shard for itself.
-    Shards(Box<Shards>),
-    /// Nobody: what is normalized is scored elsewhere.
-    Nobody,
-}
-
-/// From now on the stratum asks from `decision.approve_from`: a person should know, and may look at what was held back.
-fn learning_over(phase: PhaseEnd) -> Operation {
-    let PhaseEnd {
-        tenant,
-        source,
-        stratum,
-        events,
-    } = phase;
-    tracing::info!(
-        tenant,
-        source,
-        stratum,
-        events,
-        "learning phase is over: it asks from decision.approve_from now; \
-         `changegate approvals list --state learning` shows what it did not ask"
-    );
-    let details = [
-        ("tenant", tenant),
-        ("source", source),
-        ("stratum", stratum.to_owned()),
-        ("events", events.to_string()),
-    ];
-    Operation {
-        kind: "learning_over".to_owned(),
-        why: "the learning phase of this source and stratum is over: it asks from decision.approve_from now"
-            .to_owned(),
-        partition: -1,
-        details: details.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-        ..Operation::default()
-    }
-}
-
-/// Risk of changes, by stratum.
-struct RiskMeters(Vec<(&'static str, Histogram)>);
-
-impl std::fmt::Debug for RiskMeters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RiskMeters")
-    }
-}
-
-impl RiskMeters {
-    fn new(metrics: &Metrics) -> Self {
-        let meter = |stratum: Stratum| {
-            let name = stratum.name();
-            (name, metrics.histogram(Metric::RiskPoints, &[name]))
-        };
-        Self(Stratum::all().map(meter).collect())
-    }
-
-    fn record(&self, score: &Score<'_>) {
-        if let Some((_, meter)) = self.0.iter().find(|(name, _)| *name == score.stratum) {
-            meter.record(f64::from(score.risk.points()));
-        }
-    }
-}
-
-impl Scorer for StreamScorer {
-    fn score<'a>(
-        &mut self,
-        shard: usize,
-        arena: &'a Bump,
-        events: &[(&'a ChangeEvent<'a>, TimeMicros)],
-        out: &mut Vec<Option<Score<'a>>>,
-    ) {
-        let mut scores = Vec::with_capacity(events.len());
-        match &mut self.mind {
-            Mind::Process { scorer, .. } => scorer.score_block(arena, events, &mut scores),
-            Mind::Shards(shards) => shards.score(shard, arena, events, &mut scores),
-            Mind::Nobody => {}
-        }
-        let changes = events
-            .iter()
-            .zip(&scores)
-            .filter(|((event, _), _)| event.is_change);
-        changes.for_each(|(_, score)| self.meters.record(score));
-        out.extend(scores.into_iter().map(Some));
-    }
-
-    fn learn(&mut self, shard: usize, _: &Bump, events: &[(&ChangeEvent<'_>, TimeMicros)]) {
-        match &mut self.mind {
-            Mind::Process { scorer, .. } => scorer.learn_block(events),
-            Mind::Shards(shards) => shards.learn(shard, events),
-            Mind::Nobody => {}
-        }
-    }
-
-    fn assigned(&mut self, partitions: &[TopicPartition]) {
-        if let Mind::Shards(shards) = &mut self.mind {
-            shards.keep(partitions);
-        }
-    }
-
-    fn shard(&mut self, partition: &TopicPartition) -> Shard {
-        match &mut self.mind {
-            Mind::Process { shard, .. } => shard.clone(),
-            Mind::Shards(shards) => shards.open(partition),
-            Mind::Nobody => Shard::forgetful(),
-        }
-    }
-
-    fn news(&mut self) -> Vec<Operation> {
-        let ended = match &self.mind {
-            Mind::Process { scorer, .. } => scorer.state().ended_phases(),
-            Mind::Shards(shards) => shards.ended_phases(),
-            Mind::Nobody => Vec::new(),
-        };
-        ended.into_iter().map(learning_over).collect()
-    }
-
-    fn learn_from(&mut self, place: ReadTo<'_>) -> i64 {
-        match &mut self.mind {
-            Mind::Process { positions, .. } => positions.learn_from(place),
-            Mind::Shards(shards) => shards.learn_from(place),
-            // There is nothing to learn.
-            Mind::Nobody => i64::MAX,
-        }
-    }
-
-    fn read_to(&mut self, place: ReadTo<'_>, durable: bool) {
-        match &mut self.mind {
-            Mind::Process { positions, .. } => positions.note(place, durable),
-            Mind::Shards(shards) => shards.read_to(place, durable),
-            Mind::Nobody => {}
-        }
-    }
-}
-
-/// Kafka as the settings describe it.
-pub(crate) fn kafka(settings: &Settings) -> changegate_kafka::Settings {
-    let kafka = &settings.kafka;
-    let mut properties = vec![(
-        "security.protocol".to_owned(),
-        kafka.security_protocol.name().to_owned(),
-    )];
-    let mut add = |name: &str, value: String| properties.push((name.to_owned(), value));
-    if let Some(sasl) = &kafka.sasl {
-        add("sasl.mechanism", sasl.mechanism.name().to_owned());
-        add("sasl.username", sasl.username.clone());
-        add("sasl.password", sasl.password.reveal().to_owned());
-    }
-    let files = [
-        ("ssl.ca.location", &kafka.ssl_ca_location),
-        ("ssl.certificate.location", &kafka.ssl_certificate_location),
-        ("ssl.key.location", &kafka.ssl_key_location),
-    ];
-    for (name, file) in files {
-        if let Some(file) = file {
-            add(name, file.display().to_string());
-        }
-    }
-    if let Some(password) = &kafka.ssl_key_password {
-        add("ssl.key.password", password.reveal().to_owned());
-    }
-    for (name, value) in kafka.properties.iter() {
-        add(name, value.to_owned());
-    }
-    changegate_kafka::Settings {
-        bootstrap: kafka.bootstrap.clone(),
-        group: kafka.group.clone(),
-        session_timeout: kafka.session_timeout,
-        max_poll_interval: kafka.max_poll_interval,
-        record_bytes_max: kafka.dlq_record_bytes_max,
-        properties,
-    }
-}
-
-/// ClickHouse as this user sees it.
-pub(crate) fn clickhouse(settings: &Settings, user: &ClickHouseUser) -> anyhow::Result<LedgerClient> {
-    let password = user.password.as_ref().map_or("", |password| password.reveal());
-    let mut options =
-        Options::new(&settings.clickhouse.url, &settings.clickhouse.database).with_user(&user.name, password);
-    options.ca_file.clone_from(&settings.clickhouse.ca_file);
-    options.connect_timeout = settings.clickhouse.connect_timeout;
-    options.read_timeout = settings.clickhouse.query_timeout;
-    options.hop_topic.clone_from(&settings.stages.hop_topic);
-    Ok(LedgerClient::new(options)?)
-}
-
-/// Every topic that the stream reads or writes.
-pub(crate) fn topics(settings: &Settings) -> Vec<TopicPlan> {
-    let (kafka, replication) = (&settings.kafka, i32::from(settings.kafka.replication));
-    let mut plans = Vec::new();
-    for topic in &settings.topics {
-        let partitions = i32::from(topic.partitions);
-        plans.push(TopicPlan::raw(
-            &topic.name,
-            partitions,
-            replication,
-            kafka.retention,
-            kafka.raw_record_bytes_max,
-        ));
-        plans.push(TopicPlan::kept(
-            &settings.dead_letter_topic(&topic.name),
-            1,
-            replication,
-            kafka.dlq_record_bytes_max,
-        ));
-    }
-    if settings.stages.run != Stages::Whole {
-        let (stages, shards) = (&settings.stages, i32::from(settings.stages.shards));
-        let hop = &stages.hop_topic;
-        plans.push(TopicPlan::hop(
-            hop,
-            shards,
-            replication,
-            kafka.dlq_record_bytes_max,
-        ));
-        plans.push(TopicPlan::kept(
-            &settings.dead_letter_topic(hop),
-            1,
-            replication,
-            kafka.dlq_record_bytes_max + kafka.dlq_record_bytes_max - kafka.raw_record_bytes_max,
-        ));
-        plans.push(TopicPlan::compacted(&stages.state_topic, shards, replication));
-    }
-    let mut ours = vec![&settings.decision.approval_topic];
-    if settings.decision.publish_decisions {
-        ours.push(&settings.decision.decision_topic);
-    }
-    plans.extend(
-        ours.iter()
-            .map(|name| TopicPlan::kept(name, 4, replication, kafka.raw_record_bytes_max)),
-    );
-    plans
 }
 
 /// Names the policy in every row: the thresholds, as they are written in full.
@@ -396,7 +133,7 @@ pub(crate) fn start(
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let ledger = Arc::new(ClickHouseLedger::new(
-        clickhouse(settings, &settings.clickhouse.writer)?,
+        connect::clickhouse(settings, &settings.clickhouse.writer)?,
         runtime.clone(),
     ));
     show_versions(metrics, model);
@@ -475,7 +212,7 @@ impl Common<'_> {
         let settings = self.settings;
         let connection = changegate_kafka::Settings {
             group: team.group.clone(),
-            ..kafka(settings)
+            ..connect::kafka(settings)
         };
         let names: Vec<&str> = team.topics.iter().map(String::as_str).collect();
         let workers = usize::from(settings.kafka.workers);
@@ -584,7 +321,7 @@ impl Common<'_> {
                 dead_letter_topic: settings.dead_letter_topic(name),
                 source: "hop".to_owned(),
                 tenant_uid: settings.tenant.uid.clone(),
-                normalizer: Reader::Hop(HopReader),
+                normalizer: Reader::Hop,
             }]
         } else {
             let topics = settings.topics.iter().map(|topic| raw_topic(settings, topic));
@@ -619,10 +356,7 @@ impl Common<'_> {
         };
         Ok(Judge {
             topics,
-            scorer: StreamScorer {
-                mind,
-                meters: RiskMeters::new(self.metrics),
-            },
+            scorer: StreamScorer::new(mind, self.metrics),
             encoder: RowBinary,
             rules: Rules {
                 thresholds: settings.decision.thresholds.clone(),

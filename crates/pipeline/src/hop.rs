@@ -10,7 +10,7 @@ mod wire;
 use std::collections::HashMap;
 
 use bumpalo::Bump;
-use changegate_normalize::{Child, NormalizedRecord, Origin};
+use changegate_normalize::{Child, NormalizedRecord, Normalizer, Origin};
 use changegate_types::{ChangeEvent, Digest, Mark, RawRecord, Reject, RejectCode};
 use sha2::{Digest as _, Sha256};
 
@@ -45,8 +45,7 @@ impl Hop {
         origin: &Origin<'_>,
         learn_only: bool,
     ) -> Result<Sent<'a>, Reject<'a>> {
-        let mut value = Vec::with_capacity(1_024);
-        wire::encode(event, origin, learn_only, &mut value);
+        let value = wire::encode(arena, event, origin, learn_only);
         let key = shard_key(arena, event);
         let length = key.len() + value.len();
         if length > self.bytes_max {
@@ -59,7 +58,7 @@ impl Hop {
         }
         Ok(Sent {
             key,
-            value: arena.alloc_slice_copy(&value),
+            value,
             learn_only,
         })
     }
@@ -141,12 +140,20 @@ pub(crate) fn own_bytes<'a>(event: &ChangeEvent<'a>, stored: &'a [u8]) -> &'a [u
         .unwrap_or(stored)
 }
 
-/// Reads records of the hop.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HopReader;
+/// Reads the records of a topic.
+#[derive(Debug)]
+pub enum Reader {
+    /// Of a source.
+    Source(Box<Normalizer>),
+    /// Of the hop.
+    Hop,
+}
 
-impl Normalize for HopReader {
+impl Normalize for Reader {
     fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
+        if let Self::Source(normalizer) = self {
+            return normalizer.record(arena, record);
+        }
         let value = record.value.unwrap_or_default();
         let raw_hash = Digest(Sha256::digest(value).into());
         let (child, origin) = match wire::decode(arena, value) {

@@ -74,6 +74,26 @@ pub const TIME_AHEAD_MAX_MICROS: i64 = 3_600_000_000;
 const TIME_MAX: i64 = 7_258_118_400_000_000;
 
 impl Part {
+    /// A partition of which nothing was read and nothing is known.
+    pub fn new(partition: TopicPartition, topic: usize, shard: Shard) -> Self {
+        Self {
+            recent_topic: shard.recent.topic(&partition.topic),
+            partition,
+            topic,
+            shard,
+            passed: Passed::default(),
+            incarnation: 0,
+            next: 0,
+            learn_below: 0,
+            learned: 0,
+            known: Known::default(),
+            last_time: TimeMicros(0),
+            stalled: None,
+            unsettled: false,
+            reject_run: 0,
+        }
+    }
+
     /// The record time to go by: as it is, or the partition's last one where it is missing or more than an hour ahead.
     /// The flag says that it was cut.
     pub fn believe(&mut self, time: Option<TimeMicros>, now: TimeMicros) -> (TimeMicros, bool) {
@@ -101,25 +121,11 @@ mod tests {
 
     #[test]
     fn a_time_from_the_future_drives_no_clock() {
-        let mut part = Part {
-            partition: TopicPartition {
-                topic: "t".into(),
-                partition: 0,
-            },
-            topic: 0,
-            shard: Shard::forgetful(),
-            recent_topic: 0,
-            passed: Passed::default(),
-            incarnation: 0,
-            next: 0,
-            learn_below: 0,
-            learned: 0,
-            known: Known::default(),
-            last_time: TimeMicros(0),
-            stalled: None,
-            unsettled: false,
-            reject_run: 0,
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
         };
+        let mut part = Part::new(partition, 0, Shard::forgetful());
         let now = TimeMicros::from_civil(2026, 11, 24, 8, 0, 0, 0).unwrap();
         let far = TimeMicros::from_civil(2099, 1, 1, 0, 0, 0, 0).unwrap();
         let hour_ahead = TimeMicros(now.0 + TIME_AHEAD_MAX_MICROS);

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use bumpalo::Bump;
 use changegate_approval::{AskRules, Asker};
-use changegate_normalize::{Child, Environments, NormalizedRecord, Normalizer, RecordLimits};
+use changegate_normalize::{Child, Environments, Normalizer, RecordLimits};
 use changegate_normalize::{TenantSettings, TopicSettings, source_names};
 use changegate_pipeline::batch::Batch;
-use changegate_pipeline::hop::{Hop, HopReader, Passed};
+use changegate_pipeline::hop::{Hop, Reader};
 use changegate_pipeline::judge::{BlockContext, BlockRecord, Refusals};
-use changegate_pipeline::known::Known;
 use changegate_pipeline::ledger::BatchId;
 use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::outgoing::{Kind, Outgoing};
@@ -27,20 +26,6 @@ use proptest::prelude::*;
 /// 2026-11-24T08:00:00Z
 const NOW: TimeMicros = TimeMicros(1_795_507_200_000_000);
 const HOP: &str = "changegate.change.v1";
-
-enum Reader {
-    Source(Box<Normalizer>),
-    Hop(HopReader),
-}
-
-impl Normalize for Reader {
-    fn record<'a>(&self, arena: &'a Bump, record: &RawRecord<'a>) -> NormalizedRecord<'a> {
-        match self {
-            Self::Source(normalizer) => normalizer.record(arena, record),
-            Self::Hop(reader) => reader.record(arena, record),
-        }
-    }
-}
 
 /// Rows in words, without what a row has only behind the hop.
 #[derive(Default)]
@@ -142,29 +127,21 @@ impl Stage {
             asker: Arc::new(Mutex::new(Asker::new(rules, 1 << 16))),
         };
         let topics: Vec<Topic<Reader>> = match work {
-            Work::Score => vec![topic(HOP, Reader::Hop(HopReader))],
+            Work::Score => vec![topic(HOP, Reader::Hop)],
             Work::Whole | Work::Normalize(_) => source_names()
                 .map(|source| topic(source, Reader::Source(Box::new(normalizer(source, bytes_max)))))
                 .collect(),
         };
-        let parts = topics.iter().enumerate().map(|(index, topic)| Part {
-            partition: TopicPartition {
+        let parts = topics.iter().enumerate().map(|(index, topic)| {
+            let partition = TopicPartition {
                 topic: topic.name.clone(),
                 partition: 3,
-            },
-            topic: index,
-            recent_topic: shard.recent.topic(&topic.name),
-            shard: shard.clone(),
-            passed: Passed::default(),
-            incarnation: 2,
-            next: 0,
-            learn_below: i64::MIN,
-            learned: 0,
-            known: Known::default(),
-            last_time: TimeMicros(0),
-            stalled: None,
-            unsettled: false,
-            reject_run: 0,
+            };
+            Part {
+                incarnation: 2,
+                learn_below: i64::MIN,
+                ..Part::new(partition, index, shard.clone())
+            }
         });
         let parts = parts.collect();
         let words = Words::default();
@@ -389,7 +366,7 @@ fn a_child_that_the_hop_does_not_take_is_dead_lettered() {
 /// What the reader of the hop makes of bytes.
 fn read(value: &[u8]) -> (usize, bool) {
     let arena = Bump::new();
-    let read = HopReader.record(&arena, &RawRecord::of_no_topic(value, NOW));
+    let read = Reader::Hop.record(&arena, &RawRecord::of_no_topic(value, NOW));
     let is_rejected = matches!(read.children, [Child::Reject(_)]);
     assert_eq!(read.children.len(), 1);
     assert_eq!(read.origin.is_some(), !is_rejected);

@@ -6,13 +6,11 @@ use std::time::Duration;
 use changegate_pipeline::WriteLimits;
 use changegate_pipeline::batch::{Batch, NONE, RecordMark};
 use changegate_pipeline::desk::{Answer, Ask};
-use changegate_pipeline::hop::Passed;
-use changegate_pipeline::known::Known;
 use changegate_pipeline::ledger::{BatchId, Class, Error, Killed, Table};
 use changegate_pipeline::log::TopicPartition;
 use changegate_pipeline::part::{Part, Shard};
 use changegate_pipeline::write::{Next, WriteJob};
-use changegate_types::{Digest, TimeMicros};
+use changegate_types::Digest;
 
 const LATER: Duration = Duration::from_secs(3_600);
 
@@ -44,24 +42,13 @@ impl Bench {
                     out.len() - 1
                 });
         }
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
         let part = Part {
-            partition: TopicPartition {
-                topic: "t".into(),
-                partition: 0,
-            },
-            topic: 0,
-            shard: Shard::forgetful(),
-            recent_topic: 0,
-            passed: Passed::default(),
-            incarnation: 0,
             next: rows,
-            learn_below: 0,
-            learned: 0,
-            known: Known::default(),
-            last_time: TimeMicros(0),
-            stalled: None,
-            unsettled: false,
-            reject_run: 0,
+            ..Part::new(partition, 0, Shard::forgetful())
         };
         Self {
             job: WriteJob::new(&batch, 0, WriteLimits::default()),

@@ -4,6 +4,7 @@
 //! crosses into a new step, so a score does not depend on how events were cut into blocks. Lock order: `shared`
 //! first, then one shard at a time.
 
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -129,6 +130,31 @@ pub struct StateSize {
     pub waiting_dropped: u64,
     /// Counts thrown out for others, so far.
     pub counts_evicted: u64,
+}
+
+impl AddAssign for StateSize {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            actors,
+            actor_counts,
+            shared_counts,
+            waiting,
+            learning_phases,
+            actors_forgotten,
+            actors_refused,
+            waiting_dropped,
+            counts_evicted,
+        } = other;
+        self.actors += actors;
+        self.actor_counts += actor_counts;
+        self.shared_counts += shared_counts;
+        self.waiting += waiting;
+        self.learning_phases += learning_phases;
+        self.actors_forgotten += actors_forgotten;
+        self.actors_refused += actors_refused;
+        self.waiting_dropped += waiting_dropped;
+        self.counts_evicted += counts_evicted;
+    }
 }
 
 /// The state, shared by all workers of a process.

@@ -1,29 +1,10 @@
 //! Engines that are away, or do not let the program in: it waits, says why, and goes on by itself.
 
 use changegate_engines::{ClickHouse, ClickHouseOptions};
-use changegate_simulator::{LoadGenerator, Source};
-use changegate_telemetry::{Clock as _, SystemClock};
-use changegate_tests::{Config, Served, Site, until};
+use changegate_tests::{Config, Served, Site, send_cloudtrail, until};
 
 const TOPIC: (&str, &str, i32) = ("outage.raw", "aws.cloudtrail", 2);
 const EACH: u64 = 4_000;
-
-/// Sends some more records; how many.
-fn send(site: &Site, generator: &mut LoadGenerator) -> u64 {
-    let mut sender = site.sender();
-    let start_ms = SystemClock.now().millis() - 3_600_000;
-    for number in 0..EACH {
-        let time = start_ms + number as i64;
-        let record = generator.next(time);
-        sender
-            .send(TOPIC.0, Some(record.key), &[], record.value, time)
-            .expect("the broker takes it");
-    }
-    sender
-        .finish(changegate_tests::PATIENCE)
-        .expect("all are durable");
-    EACH
-}
 
 /// Waits until a component is not ready for this reason; the probe then says so as a whole.
 fn wait_for(program: &mut Served, component: &str, reason: &str) {
@@ -95,8 +76,13 @@ pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
         http_port: Some(site.clickhouse.http_port()),
         ..ClickHouseOptions::default()
     });
-    let mut generator = LoadGenerator::of(11, 500, &[Source::AwsCloudtrail]);
-    let mut sent = send(&site, &mut generator);
+    let mut seed = 0;
+    let mut send = |site: &Site| {
+        seed += 1;
+        send_cloudtrail(site, TOPIC.0, seed, EACH);
+        EACH
+    };
+    let mut sent = send(&site);
     let mut program = config.serve(&site);
     wait_for(&mut program, "worker-0/clickhouse", "access");
     let lines_while_refused = program.log().lines().count();
@@ -106,11 +92,11 @@ pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
     wait_until_ready(&mut program);
 
     // Down under load, and more load while it is down.
-    sent += send(&site, &mut generator);
+    sent += send(&site);
     site.clickhouse.stop().expect("it ends");
-    sent += send(&site, &mut generator);
+    sent += send(&site);
     wait_for(&mut program, "worker-0/clickhouse", "down");
-    sent += send(&site, &mut generator);
+    sent += send(&site);
     wait_for_lag(&site, &config, &mut program);
     site.clickhouse.restart().expect("it comes back");
     wait_until_ready(&mut program);
@@ -121,7 +107,7 @@ pub(crate) fn engines_that_are_away_are_waited_for(_: &Site) {
     wait_for(&mut program, "worker-0/kafka", "down");
     site.kafka.restart().expect("it comes back");
     wait_until_ready(&mut program);
-    sent += send(&site, &mut generator);
+    sent += send(&site);
     wait_until_read(&site, &config, &mut program);
 
     let memory = program.memory_mib_max();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use changegate_clickhouse::LedgerClient;
 use changegate_engines::{ClickHouse, ClickHouseOptions, Credentials};
-use changegate_tests::{Config, Feed, Folder, PATIENCE, Served, Site, size};
+use changegate_tests::{Config, Feed, Folder, Served, Site, size, until};
 use rdkafka::consumer::BaseConsumer;
 
 const SEED: u64 = 0x5eed_0004;
@@ -105,19 +105,14 @@ impl Outage {
     /// Records come at their rate until it is so.
     #[track_caller]
     fn until(&mut self, what: &str, mut is_due: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        until(what, || {
             self.program.check();
             if self.poured.elapsed() >= POUR_EVERY {
                 self.poured = Instant::now();
                 self.feed.send(&self.site, self.pour);
             }
-            if is_due(self) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            is_due(self).then_some(())
+        });
     }
 
     /// Trouble of this name, for as long as it takes so many times [`POUR_EVERY`] to come; then it ends.

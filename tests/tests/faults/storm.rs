@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use changegate_pipeline::Ledger as _;
-use changegate_tests::{Committed, Config, Dice, Feed, Moment, PATIENCE, Proxy, Rule, Served, Site, size};
+use changegate_tests::{Committed, Config, Dice, Feed, Moment, Proxy, Rule, Served, Site, size, until};
 use rdkafka::consumer::BaseConsumer;
 
 const SEED: u64 = 0x5eed_0003;
@@ -112,15 +112,10 @@ impl Storm<'_> {
 
     #[track_caller]
     fn until(&mut self, what: &str, mut is_due: impl FnMut(&mut Self, bool) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        until(what, || {
             let moved = self.look();
-            if is_due(self, moved) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            is_due(self, moved).then_some(())
+        });
     }
 
     fn count(&mut self, event: Event) {

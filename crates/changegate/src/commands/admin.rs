@@ -12,7 +12,7 @@ use changegate_normalize::JsonLine;
 use super::Answer;
 use crate::args::{Migrate, Sql, SqlFormat, Topics};
 use crate::output::{self, Plain, Printer, plain};
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 /// ClickHouse's code for a question that its user may not ask.
 const ACCESS_DENIED: u32 = 497;
@@ -30,7 +30,7 @@ pub(crate) fn migrate(config: Option<&Path>, asked: &Migrate) -> Answer {
         return Ok(true);
     }
     let settings = setup::connected(config)?;
-    let client = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
+    let client = connect::clickhouse(&settings, &settings.clickhouse.admin)?;
     let form = form(&settings);
     let who = crate::operations::who();
     let ran = migrate::run(&client, &form, stream::now(), &who);
@@ -64,8 +64,8 @@ pub(crate) fn form(settings: &Settings) -> migrate::Form {
 /// Creates the topics that are missing, and shows all of them.
 pub(crate) fn topics(config: Option<&Path>, asked: &Topics) -> Answer {
     let settings = setup::connected(config)?;
-    let admin = Admin::new(&stream::kafka(&settings))?;
-    let plans = stream::topics(&settings);
+    let admin = Admin::new(&connect::kafka(&settings))?;
+    let plans = connect::topics(&settings);
     let created = if asked.dry_run {
         Vec::new()
     } else {
@@ -102,7 +102,7 @@ pub(crate) fn topics(config: Option<&Path>, asked: &Topics) -> Answer {
 /// Asks the ledger in SQL.
 pub(crate) fn sql(config: Option<&Path>, asked: &Sql) -> Answer {
     let settings = setup::connected(config)?;
-    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
+    let reader = connect::clickhouse(&settings, &settings.clickhouse.reader)?;
     let mut question = asked.question.clone();
     if question == "-" {
         question.clear();

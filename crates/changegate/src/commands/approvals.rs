@@ -11,7 +11,7 @@ use changegate_types::{ChangeUid, Keyed128, TimeMicros};
 use super::Answer;
 use crate::args::{Approvals, ApprovalsCommand, ApprovalsList, Printed, RequestState};
 use crate::output::{self, Printer};
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 const COLUMNS: &[&str] = &[
     "request=request_id|state kind|not_sent expires_time",
@@ -22,7 +22,7 @@ const COLUMNS: &[&str] = &[
 
 pub(crate) fn run(config: Option<&Path>, asked: &Approvals) -> Answer {
     let settings = setup::connected(config)?;
-    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
+    let reader = connect::clickhouse(&settings, &settings.clickhouse.reader)?;
     match &asked.what {
         ApprovalsCommand::List(asked) => list(&reader, asked),
         ApprovalsCommand::Show { id, printed } => show(&reader, id, printed),

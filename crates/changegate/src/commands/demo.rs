@@ -18,7 +18,7 @@ use self::report::Report;
 use super::Answer;
 use super::train::organisation_rules;
 use crate::local::Local;
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 const DAYS_MICROS: Duration = Duration::from_secs(40 * 24 * 3_600);
 
@@ -54,7 +54,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         started.elapsed().as_secs_f32()
     );
     let runtime = setup::runtime()?;
-    let admin = stream::clickhouse(settings, &settings.clickhouse.admin)?;
+    let admin = connect::clickhouse(settings, &settings.clickhouse.admin)?;
     let report = runtime.block_on(migrate::run(
         &admin,
         &migrate::Form::Single,
@@ -65,7 +65,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
     let sample_files = samples::files()?;
     samples::add_topics(settings, &sample_files);
     let created =
-        runtime.block_on(Admin::new(&stream::kafka(settings))?.create(&stream::topics(settings)))?;
+        runtime.block_on(Admin::new(&connect::kafka(settings))?.create(&connect::topics(settings)))?;
     say!("topics: {}", created.len());
 
     let simulation = Simulation::new(Config::demo(stream::now().millis()));
@@ -82,7 +82,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
             repository: rule.repository,
         })
         .collect();
-    let mut sender = Sender::new(&stream::kafka(settings))?;
+    let mut sender = Sender::new(&connect::kafka(settings))?;
     let mut sent = 0u64;
     let mut incidents = std::collections::BTreeMap::new();
     let mut truth = Vec::new();
@@ -159,7 +159,7 @@ fn demo(settings: &mut Settings, folder: &std::path::Path) -> Answer {
         peak_resident_mib()
     );
 
-    let reader = stream::clickhouse(settings, &settings.clickhouse.reader)?;
+    let reader = connect::clickhouse(settings, &settings.clickhouse.reader)?;
     let report = Report {
         runtime: &runtime,
         reader: &reader,

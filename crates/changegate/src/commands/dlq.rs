@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::Answer;
 use crate::args::{Dlq, DlqCommand, Format, Letters, Printed};
 use crate::output::{self, Printer};
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 const COLUMNS: &[&str] = &["position=position|time|state again", "why=code where|reason"];
 const ACKS_WITHIN: Duration = Duration::from_secs(45);
@@ -99,7 +99,7 @@ fn read(settings: &Settings, letters: &Letters, keep: impl Fn(&Found) -> bool) -
     }
     let source = letters.source.as_deref().map(setup::source).transpose()?;
     let since = letters.since.map(|since| since.time(stream::now()).millis());
-    let kafka = stream::kafka(settings);
+    let kafka = connect::kafka(settings);
     let (admin, reader) = (Admin::new(&kafka)?, DeadLetters::new(&kafka)?);
     let mut found = Vec::new();
     let is_asked = |name: &str| letters.topic.as_ref().is_none_or(|asked| asked == name);
@@ -180,7 +180,7 @@ impl Settled {
             offset: i64,
             child: i32,
         }
-        let reader: LedgerClient = stream::clickhouse(settings, &settings.clickhouse.reader)?;
+        let reader: LedgerClient = connect::clickhouse(settings, &settings.clickhouse.reader)?;
         let sql = "SELECT topic, incarnation, partition, offset, child FROM v_changes \
              WHERE (topic, incarnation, partition, offset) IN (SELECT topic, incarnation, partition, offset FROM v_rejected)";
         let mut answer = Vec::new();
@@ -456,7 +456,7 @@ fn replay(
             done += 1;
         }
     }
-    let kafka = stream::kafka(settings);
+    let kafka = connect::kafka(settings);
     let (reader, mut sender) = (DeadLetters::new(&kafka)?, Sender::new(&kafka)?);
     let mut printer = Printer::stdout(printed.output, &["position", "code", "sent", "bytes", "reason"]);
     let mut operations = Vec::new();
@@ -494,7 +494,7 @@ fn replay(
     }
     sender.finish(ACKS_WITHIN)?;
     if !operations.is_empty() {
-        let writer = stream::clickhouse(settings, &settings.clickhouse.writer)?;
+        let writer = connect::clickhouse(settings, &settings.clickhouse.writer)?;
         setup::runtime()?
             .block_on(writer.record(&operations))
             .context("the records were sent, but could not be noted in operations")?;

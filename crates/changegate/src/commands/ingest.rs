@@ -17,7 +17,7 @@ use changegate_types::{RawRecord, TimeMicros};
 use super::Answer;
 use crate::args::Ingest;
 use crate::output;
-use crate::{input, setup, stream};
+use crate::{connect, input, setup, stream};
 
 /// Records later than this ahead of now are refused by raw topics.
 const AHEAD_MICROS: i64 = 3_600_000_000;
@@ -31,7 +31,7 @@ pub(crate) fn run(config: Option<&Path>, asked: &Ingest) -> Answer {
     let source = setup::source(&asked.input.source)?;
     let settings = setup::connected(config)?;
     let topic = topic(&settings, source, asked.topic.as_deref())?;
-    let kafka = stream::kafka(&settings);
+    let kafka = connect::kafka(&settings);
     if Admin::new(&kafka)?.look(&topic.name)?.is_none() {
         bail!(
             "there is no topic {} at {}: `changegate topics` creates it",

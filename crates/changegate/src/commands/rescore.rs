@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::Answer;
 use crate::args::{Format, Score};
 use crate::output::{self, Printer};
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 const COLUMNS: &[&str] = &["position", "column", "stored", "derived"];
 
@@ -53,7 +53,7 @@ struct Counts {
 pub(crate) fn run(config: Option<&Path>, asked: &Score) -> Answer {
     let settings = setup::connected(config)?;
     let model = setup::model(&settings, asked.model.as_deref())?;
-    let reader = stream::clickhouse(&settings, &settings.clickhouse.reader)?;
+    let reader = connect::clickhouse(&settings, &settings.clickhouse.reader)?;
     let (now, mut conditions) = (stream::now(), vec!["1".to_owned()]);
     for (when, comparison) in [(asked.since, ">="), (asked.until, "<")] {
         if let Some(when) = when {

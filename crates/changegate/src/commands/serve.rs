@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::Answer;
 use crate::local::Local;
-use crate::{setup, stream};
+use crate::{connect, setup, stream};
 
 /// SIGTERM gives everything this long to end.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
@@ -50,7 +50,7 @@ fn logs(settings: &Settings) -> anyhow::Result<TelemetryGuard> {
 /// Refuses topics that the brokers do not have, and another number of shards, so that it shows at the start. Brokers that do not answer say
 /// nothing of their topics: the stream waits for them.
 fn check_topics(settings: &Settings) -> anyhow::Result<()> {
-    let kafka = stream::kafka(settings);
+    let kafka = connect::kafka(settings);
     let admin = Admin::new(&kafka)?;
     let mut wanted: Vec<(&str, Option<usize>)> = settings
         .topics
@@ -136,14 +136,14 @@ pub(crate) fn up(config: Option<&Path>) -> Answer {
         say!("Starting Kafka and ClickHouse…");
     }
     let engines = Local::start(&mut settings, None)?;
-    let admin = stream::clickhouse(&settings, &settings.clickhouse.admin)?;
+    let admin = connect::clickhouse(&settings, &settings.clickhouse.admin)?;
     runtime.block_on(migrate::run(
         &admin,
         &super::admin::form(&settings),
         stream::now(),
         &crate::operations::who(),
     ))?;
-    runtime.block_on(Admin::new(&stream::kafka(&settings))?.create(&stream::topics(&settings)))?;
+    runtime.block_on(Admin::new(&connect::kafka(&settings))?.create(&connect::topics(&settings)))?;
     say!("Kafka       {}", settings.kafka.bootstrap);
     say!(
         "ClickHouse  {} (database {})",

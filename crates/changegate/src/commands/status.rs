@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::Answer;
 use crate::args::{Format, Status};
-use crate::{output, setup, stream};
+use crate::{connect, output, setup};
 
 /// A process that is alive answers at once.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -274,7 +274,7 @@ fn kafka(settings: &Settings) -> anyhow::Result<Kafka> {
         });
         Ok(())
     };
-    let connection = stream::kafka(settings);
+    let connection = connect::kafka(settings);
     let admin = Admin::new(&connection)?;
     for topic in &settings.topics {
         look(&admin, &topic.name)?;
@@ -294,7 +294,7 @@ fn kafka(settings: &Settings) -> anyhow::Result<Kafka> {
 }
 
 fn ledger(settings: &Settings, runtime: &Runtime) -> anyhow::Result<Ledger> {
-    let reader = stream::clickhouse(settings, &settings.clickhouse.reader)?;
+    let reader = connect::clickhouse(settings, &settings.clickhouse.reader)?;
     let db = &settings.clickhouse.database;
     let rows = |sql: &str| -> anyhow::Result<Vec<Value>> {
         let mut answer = Vec::new();

@@ -17,8 +17,13 @@ const BYTES: u64 = 2;
 const FIXED32: u64 = 5;
 
 /// Appends the record of a child.
-pub(super) fn encode(event: &ChangeEvent<'_>, origin: &Origin<'_>, learn_only: bool, out: &mut Vec<u8>) {
-    let to = &mut Writer(out);
+pub(super) fn encode<'a>(
+    arena: &'a Bump,
+    event: &ChangeEvent<'_>,
+    origin: &Origin<'_>,
+    learn_only: bool,
+) -> &'a [u8] {
+    let mut to = Writer(List::with_capacity_in(1_024, arena));
     to.number(1, VERSION);
     to.text(2, origin.position.topic);
     to.number(3, origin.position.incarnation.into());
@@ -74,12 +79,11 @@ pub(super) fn encode(event: &ChangeEvent<'_>, origin: &Origin<'_>, learn_only: b
     to.text(50, event.api_version);
     to.text(51, event.request_uid);
     for resource in event.resources {
-        let mut own = Vec::new();
-        let inner = &mut Writer(&mut own);
+        let mut inner = Writer(List::new_in(arena));
         inner.text(1, resource.uid);
         inner.text(2, resource.kind);
         inner.text(3, resource.name);
-        to.field(52, &own);
+        to.field(52, &inner.0);
     }
     to.text(53, event.resource_owner_account);
     to.text(54, event.environment);
@@ -104,6 +108,7 @@ pub(super) fn encode(event: &ChangeEvent<'_>, origin: &Origin<'_>, learn_only: b
     to.number(71, event.raw_start.into());
     to.number(72, event.raw_len.into());
     to.bytes(73, event.child_bytes);
+    to.0.into_bump_slice()
 }
 
 /// A record that was read.
@@ -270,7 +275,7 @@ fn by_id<T: Copy + Default>(all: &[T], id: impl Fn(T) -> u16, wanted: u64) -> T 
     all.iter().copied().find(is_wanted).unwrap_or_default()
 }
 
-struct Writer<'o>(&'o mut Vec<u8>);
+struct Writer<'a>(List<'a, u8>);
 
 impl Writer<'_> {
     fn varint(&mut self, mut value: u64) {

@@ -7,7 +7,6 @@ use crate::batch::Batch;
 use crate::clock::Now;
 use crate::desk::Desk;
 use crate::error::Error;
-use crate::hop::Passed;
 use crate::judge::{BlockContext, BlockRecord, Refusals, Work};
 use crate::known::Known;
 use crate::log::Log;
@@ -162,12 +161,7 @@ impl<P: Ports> Worker<P> {
         // Its requests are in the batch already.
         known.take_requests(offset).for_each(drop);
         parts.push(Part {
-            partition: name.clone(),
-            topic: part.topic,
-            shard: part.shard.clone(),
-            recent_topic: part.recent_topic,
-            // It did pass.
-            passed: Passed::default(),
+            // What has passed the hop is empty: the record did pass.
             incarnation: part.incarnation,
             next: offset,
             learn_below: i64::MIN,
@@ -175,9 +169,7 @@ impl<P: Ports> Worker<P> {
             learned: i64::MAX,
             known,
             last_time: part.last_time,
-            stalled: None,
-            unsettled: false,
-            reject_run: 0,
+            ..Part::new(name.clone(), part.topic, part.shard.clone())
         });
         let of_record = |refused: &&Refused| refused.part == own && refused.offset == offset;
         let refused: Refusals = refused

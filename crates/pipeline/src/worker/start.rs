@@ -185,20 +185,14 @@ impl<P: Ports> Worker<P> {
             passed = Passed::from_ledger(self.ledger.furthest(&below)?);
         }
         Ok(Part {
-            partition: partition.clone(),
-            topic,
-            recent_topic: shard.recent.topic(&partition.topic),
-            shard,
             passed,
             incarnation: plan.incarnation,
             next,
             learn_below: plan.start,
             learned,
             known,
-            last_time: changegate_types::TimeMicros(0),
-            stalled: None,
             unsettled: plan.until > plan.start,
-            reject_run: 0,
+            ..Part::new(partition.clone(), topic, shard)
         })
     }
 
