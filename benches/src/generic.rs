@@ -5,14 +5,17 @@
 //! base64, resources that only an ending or an error names, bounds other than `serde_json`'s; and `raw_hash`.
 
 use std::collections::HashMap;
+use std::hash::Hasher as _;
 use std::net::{IpAddr, Ipv6Addr};
 
+use anyhow::Context as _;
 use changegate_normalize::EnvironmentRule;
 use changegate_types::{ActorType, Class, Keyed128, Mark, Marks, PrivilegeClass, Status, TimeMicros, Verb};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use regex::Regex;
 use serde_json::{Map, Value};
 use sha2::Sha256;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 mod identity;
 mod mask;
@@ -102,7 +105,7 @@ pub struct Columns {
 #[derive(Debug)]
 pub struct Generic {
     tenant_uid: String,
-    key: Hmac<Sha256>,
+    ids: SipHasher24,
     masker: mask::Masker,
     naming: HashMap<String, usize>,
     tickets: Regex,
@@ -133,9 +136,13 @@ impl Generic {
             Ok((rule.clone(), patterns))
         });
         let naming = naming::NAMING.iter().enumerate();
+        // Of the key of secrets, which the ids must say nothing about.
+        let mut key = Hmac::<Sha256>::new_from_slice(mask_key)?;
+        key.update(b"ids");
+        let key: [u8; 32] = key.finalize().into_bytes().into();
         Ok(Self {
             tenant_uid: tenant_uid.to_owned(),
-            key: Hmac::new_from_slice(mask_key)?,
+            ids: SipHasher24::new_with_key(key.first_chunk().context("32 bytes begin with 16")?),
             masker: mask::Masker::new(mask_key)?,
             naming: naming
                 .map(|(rank, (name, _))| (name.to_ascii_lowercase(), rank))
@@ -243,13 +250,12 @@ impl Generic {
     }
 
     fn id(&self, parts: &[&[u8]]) -> Keyed128 {
-        let mut mac = self.key.clone();
+        let mut hasher = self.ids;
         for part in parts {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
+            hasher.write_u64(part.len() as u64);
+            hasher.write(part);
         }
-        let digest: [u8; 32] = mac.finalize().into_bytes().into();
-        Keyed128(digest.first_chunk().map_or(0, |head| u128::from_le_bytes(*head)))
+        Keyed128(hasher.finish128().as_u128())
     }
 
     fn ids(&self, columns: &mut Columns) {
