@@ -1,4 +1,53 @@
-//! Made-up CloudTrail records of the usual size.
+//! Made-up records of the usual size: of CloudTrail here, of other sources by the simulator.
+
+use anyhow::Context as _;
+use changegate_simulator::{LoadGenerator, Source};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::KAFKA_TIME;
+
+/// So many different events of one source, bare and in the bytes that it sends: the simulator's, in their ordinary mix
+/// of reads and changes, taken out of the lists that they travel in. Stages of Kubernetes that everyone skips are left
+/// out, since there is nothing to compare.
+///
+/// # Errors
+/// A source that the simulator does not know.
+pub fn of_source(name: &str, count: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+    let source = Source::ALL.into_iter().find(|source| source.name() == name);
+    let source = source.with_context(|| format!("the simulator makes no events of {name:?}"))?;
+    let mut load = LoadGenerator::of(1, count, &[source]);
+    let (mut events, mut now_ms) = (Vec::with_capacity(count), KAFKA_TIME.millis());
+    while events.len() < count {
+        now_ms += 20;
+        let travels = bare(load.next(now_ms).value);
+        events.extend(travels.into_iter().filter(|event| !is_early(event)));
+    }
+    events.truncate(count);
+    Ok(events)
+}
+
+/// The events in a record: in Azure's or Kubernetes' list, one a line, or one alone.
+pub(crate) fn bare(record: &[u8]) -> Vec<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct List<'a> {
+        #[serde(borrow, alias = "records")]
+        items: Vec<&'a RawValue>,
+    }
+    match serde_json::from_slice::<List<'_>>(record) {
+        Ok(list) => list
+            .items
+            .iter()
+            .map(|item| item.get().as_bytes().to_vec())
+            .collect(),
+        Err(_) => record.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect(),
+    }
+}
+
+fn is_early(event: &[u8]) -> bool {
+    let stage = br#""stage":"RequestReceived""#;
+    event.windows(stage.len()).any(|window| window == stage)
+}
 
 /// About 1.7 KB each, every one different. One in fifty holds a secret, of four kinds in turn.
 pub fn cloudtrail(count: usize) -> Vec<Vec<u8>> {

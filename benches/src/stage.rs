@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use changegate_approval::Ask;
 use changegate_clickhouse::RowBinary;
 use changegate_json::{Indexer, Limits as JsonLimits};
-use changegate_normalize::{Child, NormalizedRecord, Normalizer, TopicSettings};
+use changegate_normalize::{Child, NormalizedRecord, Normalizer};
 use changegate_pipeline::Encoder as _;
 use changegate_pipeline::ledger::{BatchId, Stamp};
 use changegate_pipeline::rows::{ChangeRow, Outcomes, RawRow, RecordContext};
@@ -19,7 +19,7 @@ use changegate_types::{ChangeEvent, DecidedChange, Decision, Marks, Score, TimeM
 use sha2::{Digest as _, Sha256};
 
 use crate::generic::Generic;
-use crate::{KAFKA_TIME, raw_record, records, rival, tenant};
+use crate::{KAFKA_TIME, raw_record, records, rival, settings};
 
 /// Records of a block, as the pipeline takes them.
 pub const BLOCK: usize = 250;
@@ -71,7 +71,8 @@ impl Stages {
         // Leaked once per process: what is normalized lives as long as the stages, whichever of them runs.
         let records: &'static [Vec<u8>] = records::cloudtrail(RECORDS).leak();
         let kept: &'static Bump = Box::leak(Box::default());
-        let normalizer = Normalizer::new(TopicSettings::of("aws.cloudtrail"), tenant()?)?;
+        let (topic, tenant) = settings("aws.cloudtrail")?;
+        let normalizer = Normalizer::new(topic, tenant)?;
         let normalized: Vec<_> = records
             .iter()
             .map(|record| normalizer.record(kept, &raw_record(record)))
@@ -88,7 +89,7 @@ impl Stages {
         let scorer = || Scorer::new(model.clone(), Arc::new(State::new(&model, Limits::default())));
         let mut stages = Self {
             records,
-            rival: rival()?,
+            rival: rival("aws.cloudtrail")?,
             indexer: Indexer::default(),
             normalizer,
             arena: Bump::new(),

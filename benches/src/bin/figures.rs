@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{engines, forest, loader, python, road};
+use changegate_benches::{engines, forest, loader, python, road, sources};
 use serde_json::Value;
 
 /// Records of the shorter and the longer run of a stage.
@@ -156,14 +156,46 @@ fn stages(table: &mut Table) -> anyhow::Result<()> {
     table.bounded("features", "features and their state: instructions", features, 0);
     table.bounded("score", "score and reasons: instructions", score, 0);
     table.bounded("encode", "encode rows: instructions", encode, 0);
+    other_sources(table)
+}
+
+/// The ratio of parse and normalize for the sources beside CloudTrail.
+fn other_sources(table: &mut Table) -> anyhow::Result<()> {
+    for (name, source, bound) in sources::SOURCES {
+        let file = std::env::temp_dir().join(format!("changegate-{}-{source}", std::process::id()));
+        sources::write(source, &file)?;
+        let events = file
+            .to_str()
+            .context("a folder for temporary files without a name")?;
+        let of = |side| count_of(side, &[source, events]);
+        let ratio = of("generic").and_then(|generic| Ok((generic, of("normalize")?)));
+        std::fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
+        let (generic, normalize) = ratio?;
+        table.add(
+            &format!("parse and normalize, {name}, ours: instructions an event"),
+            normalize,
+            0,
+        );
+        table.bounded(
+            bound,
+            &format!("parse and normalize, {name}: serde_json path / ours, instr."),
+            generic / normalize,
+            2,
+        );
+    }
     Ok(())
 }
 
-/// Instructions of a stage: the middle of three runs that must agree.
+/// Instructions of a stage.
 fn count(stage: &str) -> anyhow::Result<f64> {
+    count_of(stage, &[])
+}
+
+/// Instructions of a stage over these records: the middle of three runs that must agree.
+fn count_of(stage: &str, records: &[&str]) -> anyhow::Result<f64> {
     let mut runs = [0.0; 3];
     for run in &mut runs {
-        *run = count_once(stage)?;
+        *run = count_once(stage, records)?;
     }
     runs.sort_by(f64::total_cmp);
     let [least, middle, most] = runs;
@@ -175,7 +207,7 @@ fn count(stage: &str) -> anyhow::Result<f64> {
 }
 
 /// The difference of two run lengths, so that start-up cancels out.
-fn count_once(stage: &str) -> anyhow::Result<f64> {
+fn count_once(stage: &str, more: &[&str]) -> anyhow::Result<f64> {
     let own = std::env::current_exe()?.with_file_name("stage");
     let folder = std::env::temp_dir();
     let run = |records: u64| -> anyhow::Result<Counts> {
@@ -187,6 +219,7 @@ fn count_once(stage: &str) -> anyhow::Result<f64> {
             .arg(&own)
             .arg(stage)
             .arg(records.to_string())
+            .args(more)
             .status()
             .context("starting valgrind")?;
         ensure!(status.success(), "{stage} under valgrind: {status}");
@@ -194,6 +227,15 @@ fn count_once(stage: &str) -> anyhow::Result<f64> {
         std::fs::remove_file(&counts).with_context(|| format!("removing {}", counts.display()))?;
         read
     };
-    let (short, long) = (run(LENGTHS[0])?, run(LENGTHS[1])?);
+    // Side by side: counts do not depend on how busy the machine is.
+    let (short, long) = std::thread::scope(|scope| {
+        let short = scope.spawn(|| run(LENGTHS[0]));
+        let long = run(LENGTHS[1]);
+        (short.join(), long)
+    });
+    let Ok(short) = short else {
+        bail!("{stage}: the shorter run panicked")
+    };
+    let (short, long) = (short?, long?);
     Ok(Counts::per_record(short, long, LENGTHS[1] - LENGTHS[0]).0)
 }

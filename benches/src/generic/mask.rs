@@ -1,11 +1,11 @@
-//! Secrets: by the names of keys, below keys that hold them by nature, and by shape.
+//! Secrets: by the names of keys, below keys that hold them by nature in one source, and by shape.
 
 use std::collections::HashSet;
 
 use changegate_normalize::COMMITMENT;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use regex::{Captures, Regex};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::names;
@@ -27,18 +27,32 @@ const TOKENS: &str = r#"(?x)
   | -----BEGIN\x20[A-Z\x20]*PRIVATE\x20KEY[^"]*
 "#;
 
+/// What carries secrets by nature in one source. Names are compared in lower case and without separators.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Further names whose text is a secret.
+    pub(super) names: &'static [&'static str],
+    /// Whether a document may be about secrets.
+    pub(super) about_secrets: fn(&Value) -> bool,
+    /// The members of one object below which all are secrets, given the above.
+    pub(super) held: fn(bool, &Map<String, Value>) -> &'static [&'static str],
+    /// What lies below a name in any object.
+    pub(super) below: fn(&str) -> Below,
+}
+
 /// Which leaves below a key are secrets by nature.
 #[derive(Clone, Copy, PartialEq)]
-enum Below {
+pub(super) enum Below {
     None,
     All,
-    /// Those under `value`, in lists of names and values.
-    Values,
+    /// Those of this name: `value` in lists of names and values.
+    Leaf(&'static str),
 }
 
 #[derive(Debug)]
 pub(super) struct Masker {
     key: Hmac<Sha256>,
+    rules: Rules,
     names: HashSet<String>,
     tokens: Regex,
 }
@@ -48,22 +62,18 @@ struct Walk<'m> {
     masker: &'m Masker,
     /// Whether any token is in the record's text.
     tokens: bool,
+    about_secrets: bool,
     name: String,
     masked: u32,
 }
 
 impl Masker {
-    pub(super) fn new(key: &[u8]) -> anyhow::Result<Self> {
-        let more = [
-            "accessKeySecret",
-            "ssmSecureString",
-            "defaultPassword",
-            "lifecycleActionToken",
-        ];
-        let all = names::EVERYWHERE.into_iter().chain(more);
+    pub(super) fn new(key: &[u8], rules: Rules) -> anyhow::Result<Self> {
+        let all = names::EVERYWHERE.iter().chain(rules.names);
         Ok(Self {
             key: Hmac::new_from_slice(key)?,
-            names: all.map(str::to_ascii_lowercase).collect(),
+            rules,
+            names: all.map(|name| name.to_ascii_lowercase()).collect(),
             tokens: Regex::new(TOKENS)?,
         })
     }
@@ -74,6 +84,7 @@ impl Masker {
             masker: self,
             // Nearly no record has a token: one search in all of its text is cheaper than one in each value.
             tokens: self.tokens.is_match(text),
+            about_secrets: (self.rules.about_secrets)(tree),
             name: String::new(),
             masked: 0,
         };
@@ -97,11 +108,9 @@ impl Walk<'_> {
     fn value(&mut self, value: &mut Value, below: Below, named: bool) {
         match value {
             Value::Object(members) => {
-                let secure = below == Below::None
-                    && members.contains_key("value")
-                    && members.get("type").is_some_and(|kind| kind == "SecureString");
+                let held = (self.masker.rules.held)(self.about_secrets, members);
                 for (name, member) in members {
-                    self.member(name, member, below, secure);
+                    self.member(name, member, below, held);
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item, below, named)),
@@ -118,7 +127,7 @@ impl Walk<'_> {
         }
     }
 
-    fn member(&mut self, name: &str, member: &mut Value, below: Below, secure: bool) {
+    fn member(&mut self, name: &str, member: &mut Value, below: Below, held: &[&str]) {
         // One buffer for all names: in lower case and without separators, as they stand in the list.
         self.name.clear();
         if name.contains(['_', '-', '.']) {
@@ -127,17 +136,16 @@ impl Walk<'_> {
             self.name.push_str(name);
         }
         self.name.make_ascii_lowercase();
-        let below = match self.name.as_str() {
-            _ if below == Below::All => Below::All,
-            "variables" => Below::All,
-            "environment" | "environmentvariables" | "environmentvariablesoverride" => Below::Values,
-            "value" if secure => Below::All,
-            _ => below,
+        let name = self.name.as_str();
+        let below = match (self.masker.rules.below)(name) {
+            _ if below == Below::All || held.contains(&name) => Below::All,
+            Below::None => below,
+            more => more,
         };
         let named = match below {
             Below::All => true,
-            Below::Values => self.name == "value" || self.masker.names.contains(&self.name),
-            Below::None => self.masker.names.contains(&self.name),
+            Below::Leaf(leaf) => name == leaf || self.masker.names.contains(name),
+            Below::None => self.masker.names.contains(name),
         };
         self.value(member, below, named);
     }
@@ -148,8 +156,10 @@ impl Walk<'_> {
             && text.starts_with(['{', '['])
             && let Ok(mut inner) = serde_json::from_str(text)
         {
-            let before = self.masked;
+            let (before, outer) = (self.masked, self.about_secrets);
+            self.about_secrets = (self.masker.rules.about_secrets)(&inner);
             self.value(&mut inner, Below::None, false);
+            self.about_secrets = outer;
             if self.masked > before {
                 *text = inner.to_string();
             }

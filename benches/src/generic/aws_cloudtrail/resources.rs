@@ -3,10 +3,11 @@
 use changegate_types::Mark;
 use serde_json::Value;
 
+use super::super::LIST_MAX;
 use super::naming::NAMING;
-use super::{Columns, Generic, LIST_MAX, owned};
+use super::{CloudTrail, Columns, owned};
 
-impl Generic {
+impl CloudTrail {
     pub(super) fn resources(&self, columns: &mut Columns, listed: Value, request: Value, response: Value) {
         if let Value::Array(items) = listed {
             for mut item in items {
@@ -61,7 +62,7 @@ impl Generic {
 fn push(columns: &mut Columns, uid: String, kind: &'static str) {
     let tail = uid.rsplit('/').next().unwrap_or_default();
     let name = tail.rsplit(':').next().unwrap_or_default().to_owned();
-    columns.resources.push((uid, kind, name));
+    columns.resources.push((uid, kind.into(), name));
 }
 
 /// Texts in a value, in a list of them, or in `{"items":[{"instanceId":…}]}` as EC2 spells its lists.
