@@ -73,6 +73,17 @@ pub(crate) struct Node {
     pub(crate) next: u32,
 }
 
+impl Node {
+    /// What room is filled with.
+    pub(crate) const EMPTY: Self = Self {
+        kind: NodeKind::Null,
+        flag: false,
+        start: 0,
+        end: 0,
+        next: 0,
+    };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum NodeKind {
@@ -246,13 +257,11 @@ impl Indexer {
         let from = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let end = pass.run(from);
         let repeated_names = pass.repeated_names;
-        self.buffers = Buffers {
-            nodes: pass.nodes,
-            noted: pass.noted,
-            open: pass.open,
-        };
+        let count;
+        (self.buffers, count) = pass.into_buffers();
         let end = end?;
-        let nodes = arena.alloc_slice_copy(&self.buffers.nodes);
+        let nodes = self.buffers.nodes.get(..count).unwrap_or_default();
+        let nodes = arena.alloc_slice_copy(nodes);
         let noted = arena.alloc_slice_copy(&self.buffers.noted);
         Ok((
             arena.alloc(Document {
@@ -278,28 +287,6 @@ fn not_utf8(error: std::str::Utf8Error) -> Fault {
         kind,
         at: error.valid_up_to(),
     }
-}
-
-/// Good enough to tell the names of one object apart, and blind to the case of letters, so that a name in another
-/// case is found in the same pass. Names with equal hashes are compared byte by byte.
-#[inline]
-pub(crate) fn name_hash(name: &[u8]) -> u32 {
-    /// Sets the bit that upper-case ASCII letters lack.
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    let length = name.len() as u64;
-    let (head, tail) = if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
-    } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-        (
-            u64::from(u32::from_le_bytes(*head)),
-            u64::from(u32::from_le_bytes(*tail)),
-        )
-    } else {
-        (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
-    };
-    let mixed =
-        ((head | LOWER) ^ (tail | LOWER).rotate_left(23) ^ length << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 32) as u32
 }
 
 impl From<NodeKind> for Kind {

@@ -12,6 +12,7 @@
 mod escape;
 mod index;
 mod mask;
+mod name;
 mod pass;
 mod scan;
 mod triples;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use escape::{escape_into, unescape};
 pub use index::{Document, Fault, FaultKind, Indexer, Limits, Piece};
+pub use name::name_hash;
 pub use triples::Triples;
 pub use value::{Items, Kind, Leaves, Members, Value};
 pub use watch::Watch;

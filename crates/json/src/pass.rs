@@ -1,8 +1,9 @@
 //! The pass itself: from the bytes of one document to its nodes.
 
 use crate::escape;
-use crate::index::{Fault, FaultKind, Limits, Node, NodeKind, Noted, name_hash};
+use crate::index::{Fault, FaultKind, Limits, Node, NodeKind, Noted};
 use crate::mask::Masks;
+use crate::name::Name;
 use crate::watch::Watch;
 
 /// Objects with more members than this find their repeated names by sorting, at their end.
@@ -22,6 +23,7 @@ pub(crate) struct Open {
 /// What a pass fills, kept from one to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    /// Room: its length says nothing of how many are filled.
     pub(crate) nodes: Vec<Node>,
     pub(crate) noted: Vec<Noted>,
     pub(crate) open: Vec<Open>,
@@ -31,15 +33,29 @@ pub(crate) struct Pass<'p> {
     bytes: &'p [u8],
     masks: &'p Masks,
     watch: &'p Watch,
-    pub(crate) nodes: Vec<Node>,
+    nodes: Vec<Node>,
+    /// How many of `nodes` are filled.
+    count: usize,
     /// Of what is watched.
-    pub(crate) noted: Vec<Noted>,
+    noted: Vec<Noted>,
     /// What lies around `top`.
-    pub(crate) open: Vec<Open>,
+    open: Vec<Open>,
     top: Open,
-    depth: usize,
     limits: &'p Limits,
     pub(crate) repeated_names: bool,
+}
+
+/// Nodes that there is room for at first.
+const ROOM: usize = 256;
+
+/// A name with escapes in it is found by what it means.
+#[cold]
+fn hash_unescaped(spelled: &[u8]) -> u32 {
+    let mut plain = String::with_capacity(spelled.len());
+    if let Ok(spelled) = str::from_utf8(spelled) {
+        escape::unescape(spelled, |piece| plain.push_str(piece));
+    }
+    Name::of(plain.as_bytes()).hash()
 }
 
 #[inline]
@@ -63,7 +79,8 @@ impl<'p> Pass<'p> {
             mut noted,
             mut open,
         } = buffers;
-        nodes.clear();
+        // Another document's limit may have been higher.
+        nodes.truncate(limits.values);
         noted.clear();
         open.clear();
         Self {
@@ -71,6 +88,7 @@ impl<'p> Pass<'p> {
             masks,
             watch,
             nodes,
+            count: 0,
             noted,
             open,
             top: Open {
@@ -79,91 +97,129 @@ impl<'p> Pass<'p> {
                 object: false,
                 seen: [0; 4],
             },
-            depth: 0,
             limits,
             repeated_names: false,
         }
     }
 
+    /// The buffers, and how many nodes are filled.
+    pub(crate) fn into_buffers(self) -> (Buffers, usize) {
+        let Self {
+            nodes, noted, open, ..
+        } = self;
+        (Buffers { nodes, noted, open }, self.count)
+    }
+
     /// Reads the value that begins at or after `from`. Returns the offset after it. Nesting costs no stack.
     pub(crate) fn run(&mut self, from: usize) -> Result<usize, Fault> {
-        let mut at = self.after_space(from);
+        let (mut at, mut byte) = self.token(from);
+        // Whether a member comes next, which has a name.
         let mut named = false;
+        let mut depth = 0;
         loop {
             if named {
-                at = self.name(at)?;
+                (at, byte) = self.name(at, byte)?;
             }
             // Here stands a value; of an object or array its beginning is read, and what stands before its first value.
-            at = match self.byte(at) {
+            let mut end = match byte {
                 b'"' => {
-                    let (end, escaped) = self.string(at + 1)?;
-                    if self.watch.string(self.byte(at + 1)) {
+                    let start = at + 1;
+                    if self.watch.string(self.byte(start)) {
                         self.note();
                     }
-                    self.push(NodeKind::String, escaped, at + 1, end)?;
-                    end + 1
+                    let end = start + self.masks.plain(start);
+                    if self.byte(end) == b'"' {
+                        self.push(NodeKind::String, false, start, end)?;
+                        end + 1
+                    } else {
+                        let (end, escaped) = self.string_slow(end)?;
+                        self.push(NodeKind::String, escaped, start, end)?;
+                        end + 1
+                    }
                 }
-                b'{' => {
-                    let inside = self.after_space(at + 1);
-                    if self.byte(inside) != b'}' {
-                        self.enter(NodeKind::Object, at)?;
-                        (at, named) = (inside, true);
+                b'{' | b'[' => {
+                    if depth >= self.limits.depth {
+                        return Err(Fault {
+                            kind: FaultKind::Depth,
+                            at,
+                        });
+                    }
+                    let (kind, closing) = if byte == b'{' {
+                        (NodeKind::Object, b'}')
+                    } else {
+                        (NodeKind::Array, b']')
+                    };
+                    let (inside, first) = self.token(at + 1);
+                    if first != closing {
+                        self.enter(kind, at, depth > 0)?;
+                        depth += 1;
+                        named = kind == NodeKind::Object;
+                        (at, byte) = (inside, first);
                         continue;
                     }
-                    self.empty(NodeKind::Object, at, inside + 1)?
+                    self.push(kind, false, at, inside + 1)?;
+                    inside + 1
                 }
-                b'[' => {
-                    let inside = self.after_space(at + 1);
-                    if self.byte(inside) != b']' {
-                        self.enter(NodeKind::Array, at)?;
-                        (at, named) = (inside, false);
-                        continue;
-                    }
-                    self.empty(NodeKind::Array, at, inside + 1)?
-                }
-                b't' => self.literal(at, b"true", NodeKind::True)?,
-                b'f' => self.literal(at, b"false", NodeKind::False)?,
-                b'n' => self.literal(at, b"null", NodeKind::Null)?,
-                b'-' | b'0'..=b'9' => {
-                    let end = self.number(at)?;
-                    self.push(NodeKind::Number, false, at, end)?;
-                    end
-                }
-                _ => return Err(self.unexpected(at)),
+                _ => self.scalar(at, byte)?,
             };
             // Here one ended: close what ends with it, or go on to the next value.
             loop {
-                if self.depth == 0 {
-                    return Ok(at);
+                if depth == 0 {
+                    return Ok(end);
                 }
-                at = self.after_space(at);
+                (at, byte) = self.token(end);
+                if byte == b',' {
+                    (at, byte) = self.token(at + 1);
+                    break;
+                }
+                if byte != if named { b'}' } else { b']' } {
+                    return Err(self.unexpected(at));
+                }
+                self.close(at);
+                depth -= 1;
                 named = self.top.object;
-                match (self.byte(at), named) {
-                    (b',', _) => {
-                        at = self.after_space(at + 1);
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => at = self.close(at),
-                    _ => return Err(self.unexpected(at)),
-                }
+                end = at + 1;
             }
+        }
+    }
+
+    /// A number or a word. Returns the offset after it.
+    fn scalar(&mut self, at: usize, byte: u8) -> Result<usize, Fault> {
+        match byte {
+            b't' => self.literal(at, b"true", NodeKind::True),
+            b'f' => self.literal(at, b"false", NodeKind::False),
+            b'n' => self.literal(at, b"null", NodeKind::Null),
+            b'-' | b'0'..=b'9' => {
+                let end = self.number(at)?;
+                self.push(NodeKind::Number, false, at, end)?;
+                Ok(end)
+            }
+            _ => Err(self.unexpected(at)),
         }
     }
 
     /// The byte there, or zero, which stands for nothing in JSON.
-    #[inline]
+    #[inline(always)]
     fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 
-    /// Written by machines, most values have no space before them.
-    #[inline]
-    fn after_space(&self, at: usize) -> usize {
-        if self.byte(at) <= b' ' {
-            skip_space(self.bytes, at)
+    /// The first byte at or after `at` that is no space, and its offset. Written by machines, most values have no space
+    /// before them.
+    #[inline(always)]
+    fn token(&self, at: usize) -> (usize, u8) {
+        let byte = self.byte(at);
+        if byte <= b' ' {
+            self.token_after_space(at)
         } else {
-            at
+            (at, byte)
         }
+    }
+
+    #[cold]
+    fn token_after_space(&self, at: usize) -> (usize, u8) {
+        let at = skip_space(self.bytes, at);
+        (at, self.byte(at))
     }
 
     #[cold]
@@ -179,72 +235,72 @@ impl<'p> Pass<'p> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, kind: NodeKind, flag: bool, start: usize, end: usize) -> Result<(), Fault> {
-        let next = self.nodes.len() as u32 + 1;
-        self.push_with(kind, flag, start, end, next)
+        let next = self.count as u32 + 1;
+        self.push_with(kind, flag, start as u32, end as u32, next)
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_with(
         &mut self,
         kind: NodeKind,
         flag: bool,
-        start: usize,
-        end: usize,
+        start: u32,
+        end: u32,
         next: u32,
     ) -> Result<(), Fault> {
-        if self.nodes.len() >= self.limits.values {
+        let count = self.count;
+        if let Some(room) = self.nodes.get_mut(count) {
+            *room = Node {
+                kind,
+                flag,
+                start,
+                end,
+                next,
+            };
+            self.count = count + 1;
+            return Ok(());
+        }
+        self.push_beyond(kind, flag, start, end, next)
+    }
+
+    #[cold]
+    fn push_beyond(
+        &mut self,
+        kind: NodeKind,
+        flag: bool,
+        start: u32,
+        end: u32,
+        next: u32,
+    ) -> Result<(), Fault> {
+        if self.count >= self.limits.values {
             return Err(Fault {
                 kind: FaultKind::Count,
-                at: start,
+                at: start as usize,
             });
         }
-        self.nodes.push(Node {
-            kind,
-            flag,
-            start: start as u32,
-            end: end as u32,
-            next,
-        });
-        Ok(())
+        let room = (self.count * 2).max(ROOM).min(self.limits.values);
+        self.nodes.resize(room, Node::EMPTY);
+        self.push_with(kind, flag, start, end, next)
     }
 
     /// The node that comes next is to be looked at again.
-    #[inline]
+    #[cold]
     fn note(&mut self) {
         self.noted.push(Noted {
-            node: self.nodes.len() as u32,
+            node: self.count as u32,
             around: self.top.node,
         });
     }
 
-    fn too_deep(&self, at: usize) -> Result<(), Fault> {
-        if self.depth < self.limits.depth {
-            return Ok(());
-        }
-        Err(Fault {
-            kind: FaultKind::Depth,
-            at,
-        })
-    }
-
-    /// An object or array with nothing in it. Returns the offset after it.
-    fn empty(&mut self, kind: NodeKind, at: usize, end: usize) -> Result<usize, Fault> {
-        self.too_deep(at)?;
-        self.push(kind, false, at, end)?;
-        Ok(end)
-    }
-
     #[inline]
-    fn enter(&mut self, kind: NodeKind, at: usize) -> Result<(), Fault> {
-        self.too_deep(at)?;
-        if self.depth > 0 {
+    fn enter(&mut self, kind: NodeKind, at: usize, inside_another: bool) -> Result<(), Fault> {
+        if inside_another {
             self.open.push(self.top);
         }
-        self.depth += 1;
         self.top = Open {
-            node: self.nodes.len() as u32,
+            node: self.count as u32,
             members: 0,
             object: kind == NodeKind::Object,
             seen: [0; 4],
@@ -253,8 +309,8 @@ impl<'p> Pass<'p> {
     }
 
     #[inline]
-    fn close(&mut self, at: usize) -> usize {
-        let next = self.nodes.len() as u32;
+    fn close(&mut self, at: usize) {
+        let next = self.count as u32;
         if let Some(node) = self.nodes.get_mut(self.top.node as usize) {
             node.end = at as u32 + 1;
             node.next = next;
@@ -262,38 +318,46 @@ impl<'p> Pass<'p> {
         if self.top.members > FEW_MEMBERS {
             self.overrule_among_many();
         }
-        self.depth -= 1;
         if let Some(around) = self.open.pop() {
             self.top = around;
         }
-        at + 1
     }
 
-    /// Reads a name and the colon. Returns the offset of the value.
+    /// Reads a name, whose first byte is given, and the colon. Returns where the value begins, and its first byte.
     #[inline(always)]
-    fn name(&mut self, at: usize) -> Result<usize, Fault> {
-        if self.byte(at) != b'"' {
+    fn name(&mut self, at: usize, byte: u8) -> Result<(usize, u8), Fault> {
+        if byte != b'"' {
             return Err(self.unexpected(at));
         }
         let start = at + 1;
-        let (end, escaped) = self.string(start)?;
-        let name = self.bytes.get(start..end).unwrap_or_default();
-        let hash = name_hash(name);
-        if escaped || self.watch.name(name) {
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let mut length = self.masks.plain(start);
+        let mut kind = NodeKind::Name;
+        if rest.get(length) != Some(&b'"') {
+            let (end, escaped) = self.string_slow(start + length)?;
+            length = end - start;
+            if escaped {
+                kind = NodeKind::EscapedName;
+                self.note();
+            }
+        }
+        let end = start + length;
+        let spelled = rest.get(..length).unwrap_or_default();
+        let name = Name::of(spelled);
+        let mut hash = name.hash();
+        if self.watch.name(&name) && kind == NodeKind::Name {
             self.note();
         }
-        let kind = if escaped {
-            NodeKind::EscapedName
-        } else {
-            NodeKind::Name
-        };
-        self.push_with(kind, false, start, end, hash)?;
+        if kind == NodeKind::EscapedName {
+            hash = hash_unescaped(spelled);
+        }
+        self.push_with(kind, false, start as u32, end as u32, hash)?;
         self.top.members += 1;
         if let Some(word) = self.top.seen.get_mut(hash as usize >> 6 & 3) {
             let bit = 1u64 << (hash & 63);
             let maybe_seen = *word & bit != 0;
             *word |= bit;
-            if maybe_seen && self.top.members <= FEW_MEMBERS {
+            if maybe_seen {
                 self.overrule(hash, start, end);
             }
         }
@@ -304,14 +368,17 @@ impl<'p> Pass<'p> {
                 return Err(self.unexpected(colon));
             }
         }
-        Ok(self.after_space(colon + 1))
+        Ok(self.token(colon + 1))
     }
 
     /// Marks earlier members of this object that have the name at `start..end`. Names are compared as spelled.
     #[cold]
     fn overrule(&mut self, hash: u32, start: usize, end: usize) {
+        if self.top.members > FEW_MEMBERS {
+            return;
+        }
         let name = self.bytes.get(start..end);
-        let last = self.nodes.len().saturating_sub(1);
+        let last = self.count.saturating_sub(1);
         let mut at = self.top.node as usize + 1;
         let mut found = false;
         while at < last {
@@ -331,7 +398,7 @@ impl<'p> Pass<'p> {
     /// thousand names hold up everyone.
     #[cold]
     fn overrule_among_many(&mut self) {
-        let end = self.nodes.len();
+        let end = self.count;
         let mut names = Vec::with_capacity(self.top.members as usize);
         let mut at = self.top.node as usize + 1;
         while at < end
@@ -365,17 +432,7 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// Offset of the closing quote, and whether there are escapes before it.
-    #[inline]
-    fn string(&self, from: usize) -> Result<(usize, bool), Fault> {
-        let at = self.masks.special(from, self.bytes.len());
-        if self.byte(at) == b'"' {
-            Ok((at, false))
-        } else {
-            self.string_slow(at)
-        }
-    }
-
+    /// Offset of the closing quote, and whether there are escapes before it; `at` is that of the first special byte.
     #[cold]
     fn string_slow(&self, mut at: usize) -> Result<(usize, bool), Fault> {
         let mut escaped = false;
@@ -385,7 +442,7 @@ impl<'p> Pass<'p> {
                 Some(b'\\') => {
                     escaped = true;
                     let after = escape::check(self.bytes, at).map_err(|fault| self.unexpected(fault))?;
-                    at = self.masks.special(after, self.bytes.len());
+                    at = after + self.masks.plain(after);
                 }
                 _ => return Err(self.unexpected(at)),
             }

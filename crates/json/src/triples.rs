@@ -31,30 +31,16 @@ impl Triples {
     /// Hands on each offset where a sequence may stand, in order: all where one does, and few more.
     #[inline]
     pub fn each(&self, bytes: &[u8], mut found: impl FnMut(usize)) {
-        let mut from = 0;
         #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") {
-            while let Some((at, mask)) = {
-                #[allow(
-                    unsafe_code,
-                    reason = "the one way to call what another processor would not know"
-                )]
-                // SAFETY: the processor has just been asked for AVX2.
-                unsafe {
-                    x86::next(&self.halves, bytes, from)
-                }
-            } {
-                let mut mask = mask;
-                while mask != 0 {
-                    found(at + mask.trailing_zeros() as usize);
-                    mask &= mask - 1;
-                }
-                from = at + 32;
-            }
-            // Fewer than 34 bytes are left; where there were as many before, the last block reaches into them.
-            from = x86::read_to(bytes.len(), from);
+        if bytes.len() >= x86::BLOCK && std::is_x86_feature_detected!("avx2") {
+            #[allow(
+                unsafe_code,
+                reason = "the one way to call what another processor would not know"
+            )]
+            // SAFETY: the processor has just been asked for AVX2.
+            return unsafe { x86::each(&self.halves, bytes, found) };
         }
-        for (at, sequence) in bytes.windows(3).enumerate().skip(from) {
+        for (at, sequence) in bytes.windows(3).enumerate() {
             if self.may_be(sequence) {
                 found(at);
             }
@@ -83,35 +69,44 @@ mod x86 {
     };
 
     /// What one block of 32 places needs: the two bytes after it too.
-    const BLOCK: usize = 34;
+    pub(super) const BLOCK: usize = 34;
 
-    /// First place that `next` has not read.
-    pub(super) fn read_to(length: usize, from: usize) -> usize {
-        if length < from + BLOCK {
-            from
-        } else {
-            from + (length - from - 2) / 32 * 32
-        }
-    }
+    type Tables = [(__m256i, __m256i); 3];
 
-    /// The first block at or after `from` with a place that may be one, and its places.
     #[target_feature(enable = "avx2")]
-    pub(super) fn next(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], from: usize) -> Option<(usize, u32)> {
+    pub(super) fn each(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], mut found: impl FnMut(usize)) {
         let tables = halves.each_ref().map(|[low, high]| (table(low), table(high)));
-        let mut at = from;
+        let mut at = 0;
         while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            let [first, second, third] = &tables;
-            let one = look_up(first, load(block, 0));
-            let two = look_up(second, load(block, 1));
-            let three = look_up(third, load(block, 2));
-            let bits = _mm256_and_si256(_mm256_and_si256(one, two), three);
-            let none = _mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())) as u32;
-            if none != u32::MAX {
-                return Some((at, !none));
+            let mut places = places(&tables, block);
+            while places != 0 {
+                found(at + places.trailing_zeros() as usize);
+                places &= places - 1;
             }
             at += 32;
         }
-        None
+        // What is left has fewer places than a block: the last block of all begins among those that were read.
+        if let Some(block) = bytes.last_chunk::<BLOCK>() {
+            let first = bytes.len() - BLOCK;
+            let mut places = places(&tables, block);
+            places &= u32::MAX.checked_shl((at - first) as u32).unwrap_or(0);
+            while places != 0 {
+                found(first + places.trailing_zeros() as usize);
+                places &= places - 1;
+            }
+        }
+    }
+
+    /// A bit for each place of a block where a sequence may stand.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn places(tables: &Tables, block: &[u8; BLOCK]) -> u32 {
+        let [first, second, third] = tables;
+        let one = look_up(first, load(block, 0));
+        let two = look_up(second, load(block, 1));
+        let three = look_up(third, load(block, 2));
+        let bits = _mm256_and_si256(_mm256_and_si256(one, two), three);
+        !(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())) as u32)
     }
 
     #[inline]

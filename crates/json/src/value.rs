@@ -1,6 +1,7 @@
 //! Walking a document.
 
-use crate::index::{Document, Node, NodeKind, name_hash};
+use crate::index::{Document, Node, NodeKind};
+use crate::name::Name;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,36 +159,34 @@ impl<'a> Value<'a> {
     }
 
     /// The member of this name: exactly so spelled, else the first one that differs in case only.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, name: &str) -> Self {
+        // Of a name that stands in the code the compiler knows the hash.
+        self.named(name, Name::of(name.as_bytes()).hash())
+    }
+
+    fn named(&self, name: &str, hash: u32) -> Self {
         let Some(document) = self.document else {
             return Self::MISSING;
         };
-        let (mut at, end) = self.inside(NodeKind::Object);
-        let hash = name_hash(name.as_bytes());
+        let (from, end) = self.inside(NodeKind::Object);
         let mut alike = Self::MISSING;
-        while at < end {
-            let Some([member, value]) = document
-                .nodes
-                .get(at as usize..)
-                .and_then(|rest| rest.first_chunk::<2>())
-            else {
-                break;
-            };
-            // A name with escapes hashes as it is spelled; it is compared the slow way.
-            if (member.next == hash && !member.flag) || member.kind == NodeKind::EscapedName {
-                match document.same_name(member, at + 1, name) {
-                    Some(true) => return Self::new(document, at + 1),
-                    Some(false) if alike.document.is_none() => alike = Self::new(document, at + 1),
-                    _ => {}
-                }
+        let mut at = document.find(from, end, hash);
+        while at < end
+            && let Some([member, value]) = document.pair(at)
+        {
+            match document.same_name(member, at + 1, name) {
+                Some(true) => return Self::new(document, at + 1),
+                Some(false) if alike.document.is_none() => alike = Self::new(document, at + 1),
+                _ => {}
             }
-            at = value.next;
+            at = document.find(value.next, end, hash);
         }
         alike
     }
 
     /// The member at the end of a path of names.
+    #[inline(always)]
     pub fn at(&self, path: &[&str]) -> Self {
         path.iter().fold(*self, |value, name| value.get(name))
     }
@@ -251,29 +250,56 @@ impl std::fmt::Debug for Value<'_> {
 }
 
 impl<'a> Document<'a> {
-    /// Whether the member's name is `name` exactly (`Some(true)`) or but for case; `None` where it is another or
-    /// overruled. `at` is the index of the member's value.
+    /// A member's name and value.
+    #[inline(always)]
+    fn pair(&self, at: u32) -> Option<[&'a Node; 2]> {
+        let value = self.nodes.get(at as usize + 1)?;
+        Some([self.nodes.get(at as usize)?, value])
+    }
+
+    /// The first name at or after `at` and before `end` whose hash this is and that is not overruled; `end` where none is.
+    #[inline(always)]
+    fn find(&self, mut at: u32, end: u32, hash: u32) -> u32 {
+        while at < end
+            && let Some([member, value]) = self.pair(at)
+        {
+            if member.next == hash && !member.flag {
+                return at;
+            }
+            at = value.next;
+        }
+        end
+    }
+
+    /// Whether the member's name is `name` exactly (`Some(true)`) or but for case; `None` where it is another. `at` is
+    /// the index of the member's value.
+    #[inline(always)]
     fn same_name(&'a self, member: &Node, at: u32, name: &str) -> Option<bool> {
         let spelled = self.slice(member);
         if member.kind == NodeKind::Name && same(spelled.as_bytes(), name.as_bytes()) {
-            return (!member.flag).then_some(true);
+            return Some(true);
         }
+        self.alike(member, at, name, spelled)
+    }
+
+    #[cold]
+    fn alike(&'a self, member: &Node, at: u32, name: &str, spelled: &'a str) -> Option<bool> {
         let own = if member.kind == NodeKind::EscapedName {
             Value::new(self, at).unescaped(spelled)
         } else {
             spelled
         };
-        (!member.flag && own.eq_ignore_ascii_case(name)).then(|| own == name)
+        own.eq_ignore_ascii_case(name).then(|| own == name)
     }
 }
 
 /// Names are short: two words tell most of them apart, and a call would cost more than that.
-#[inline]
+#[inline(always)]
 fn same(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() || left.len() < 8 || left.len() > 16 {
+    if left.len() > 16 {
         return left == right;
     }
-    left.first_chunk::<8>() == right.first_chunk::<8>() && left.last_chunk::<8>() == right.last_chunk::<8>()
+    Name::of(left) == Name::of(right)
 }
 
 /// Iterator over the members of an object.
@@ -291,8 +317,7 @@ impl<'a> Iterator for Members<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let document = self.document?;
         while self.at < self.end {
-            let pair = document.nodes.get(self.at as usize..)?;
-            let [name, value] = pair.first_chunk::<2>()?;
+            let [name, value] = document.pair(self.at)?;
             let at = self.at + 1;
             self.at = value.next;
             if name.flag {
@@ -364,7 +389,7 @@ impl<'a> Document<'a> {
             NodeKind::Array if inside == node.next => to.leaf(path, Kind::Array, "[]"),
             NodeKind::Object => {
                 while inside < node.next
-                    && let Some([name, value]) = self.nodes.get(inside as usize..inside as usize + 2)
+                    && let Some([name, value]) = self.pair(inside)
                 {
                     if !name.flag {
                         let spelled = self.slice(name);

@@ -1,54 +1,61 @@
 //! What whoever reads a document wants to look at again, noted while it is read anyway.
 
-/// Names by their ends and length, and strings by their first byte. Coarse: what is noted may be what is looked for.
+use std::ops::RangeInclusive;
+
+use crate::name::Name;
+
+/// Names by three letters and their length, and strings by their first byte. Coarse: what is noted may be what is looked for.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    /// For each [`ends`](Self::ends) a bit for each length below 64.
-    lengths: [u64; Self::ENDS],
-    /// A bit for each first byte of a string.
-    firsts: [u64; 4],
+    /// For each slot of a name a bit for each length, modulo 32.
+    lengths: [u32; Name::SLOTS],
+    firsts: [bool; 256],
 }
 
 /// Nothing is noted but names with escapes in them.
 pub(crate) static NOTHING: Watch = Watch {
-    lengths: [0; Watch::ENDS],
-    firsts: [0; 4],
+    lengths: [0; Name::SLOTS],
+    firsts: [false; 256],
 };
 
-impl Watch {
-    /// How many different ends there are.
-    pub const ENDS: usize = 32 * 32;
+impl Default for Watch {
+    /// For nothing.
+    fn default() -> Self {
+        NOTHING.clone()
+    }
+}
 
-    /// Notes names whose length has its bit in the word of their ends, and strings that begin with one of these bytes.
-    pub fn new(lengths: [u64; Self::ENDS], firsts: impl IntoIterator<Item = u8>) -> Self {
-        let mut watch = Self {
-            lengths,
-            firsts: [0; 4],
-        };
-        for first in firsts {
-            if let Some(word) = watch.firsts.get_mut(usize::from(first >> 6)) {
-                *word |= 1 << (first & 63);
+impl Watch {
+    /// Notes names with the first two letters of this one and its last, in any case, if they are of such a length.
+    pub fn add_name(&mut self, name: &[u8], lengths: RangeInclusive<usize>) {
+        if let Some(bits) = self.lengths.get_mut(Name::of(name).slot()) {
+            for length in lengths {
+                *bits |= 1 << (length % 32);
             }
         }
-        watch
     }
 
-    /// The first and last letter, modulo 32: upper and lower case agree.
-    #[inline]
-    pub fn ends(name: &[u8]) -> usize {
-        let (first, last) = (name.first().unwrap_or(&0), name.last().unwrap_or(&0));
-        usize::from(first & 31) << 5 | usize::from(last & 31)
+    /// Notes strings that begin with this byte.
+    pub fn add_first(&mut self, first: u8) {
+        if let Some(is_watched) = self.firsts.get_mut(usize::from(first)) {
+            *is_watched = true;
+        }
     }
 
+    /// Whether a name is noted.
     #[inline]
-    pub(crate) fn name(&self, name: &[u8]) -> bool {
-        let lengths = self.lengths.get(Self::ends(name)).copied().unwrap_or(0);
-        name.len() < 64 && lengths >> name.len() & 1 == 1
+    pub fn may_be_name(&self, name: &[u8]) -> bool {
+        self.name(&Name::of(name))
     }
 
-    #[inline]
+    #[inline(always)]
+    pub(crate) fn name(&self, name: &Name) -> bool {
+        let lengths = self.lengths.get(name.slot()).copied().unwrap_or(0);
+        lengths >> (name.length() % 32) & 1 == 1
+    }
+
+    #[inline(always)]
     pub(crate) fn string(&self, first: u8) -> bool {
-        let word = self.firsts.get(usize::from(first >> 6)).copied().unwrap_or(0);
-        word >> (first & 63) & 1 == 1
+        self.firsts.get(usize::from(first)).copied().unwrap_or(false)
     }
 }

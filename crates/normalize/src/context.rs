@@ -218,13 +218,15 @@ impl<'a> Context<'a> {
         if text.is_empty() || text == "-" {
             return;
         }
-        let bare = text.strip_prefix('[').and_then(|rest| rest.split(']').next());
-        let without_port = bare.or_else(|| {
-            text.split_once(':')
-                .filter(|(_, port)| !port.contains(':'))
-                .map(|(host, _)| host)
+        let ip = text.parse::<IpAddr>().ok().or_else(|| {
+            let bare = text.strip_prefix('[').and_then(|rest| rest.split(']').next());
+            let without_port = bare.or_else(|| {
+                text.split_once(':')
+                    .filter(|(_, port)| !port.contains(':'))
+                    .map(|(host, _)| host)
+            });
+            without_port?.parse().ok()
         });
-        let ip = text.parse::<IpAddr>().ok().or_else(|| without_port?.parse().ok());
         match ip {
             Some(IpAddr::V4(address)) => event.src_ip = Some(address.to_ipv6_mapped()),
             Some(IpAddr::V6(address)) => event.src_ip = Some(address),

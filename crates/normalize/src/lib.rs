@@ -12,6 +12,7 @@ mod context;
 mod decode;
 mod environment;
 mod hash;
+mod memo;
 mod normalizer;
 mod output;
 mod reject;

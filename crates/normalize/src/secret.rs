@@ -56,8 +56,8 @@ pub(crate) struct Masker {
     key: Vec<u8>,
     names: Names,
     subtree_names: Names,
-    /// Both: the one question that is asked of every name.
-    any_names: Names,
+    /// For all of these names, and strings that [`nested`](Self::nested) has to look at.
+    watch: Arc<Watch>,
     subtrees: &'static [Subtree],
     tokens: tokens::Finder,
     patterns: Vec<Regex>,
@@ -83,11 +83,17 @@ impl Masker {
         let names = names::EVERYWHERE.iter().chain(rules.names).copied();
         let names = names.chain(more_names.iter().map(String::as_str));
         let subtree_names = rules.subtrees.iter().flat_map(|subtree| subtree.names).copied();
+        let mut watch = Names::new(names.clone().chain(subtree_names.clone()))
+            .watch()
+            .clone();
+        for first in (0..=u8::MAX).filter(|first| !patterns.is_empty() || may_nest(*first)) {
+            watch.add_first(first);
+        }
         Self {
             key: key.to_vec(),
-            names: Names::new(names.clone()),
-            any_names: Names::new(names.chain(subtree_names.clone())),
+            names: Names::new(names),
             subtree_names: Names::new(subtree_names),
+            watch: Arc::new(watch),
             subtrees: rules.subtrees,
             tokens: tokens::Finder::new(),
             patterns,
@@ -96,8 +102,7 @@ impl Masker {
 
     /// An indexer whose documents note all that may have to be masked.
     pub(crate) fn indexer(&self) -> Indexer {
-        let firsts = (0..=u8::MAX).filter(|first| self.may_nest(*first));
-        Indexer::watching(Arc::new(Watch::new(self.any_names.lengths(), firsts)))
+        Indexer::watching(Arc::clone(&self.watch))
     }
 
     /// The commitment to one secret.
@@ -134,7 +139,7 @@ impl Masker {
         let mut done = 0;
         for piece in document.noted() {
             match piece {
-                Piece::Name { name, value, object } if self.any_names.contains(name) => {
+                Piece::Name { name, value, object } => {
                     if self.names.contains(name) {
                         self.secret_value(arena, value, &mut edits);
                     }
@@ -149,7 +154,6 @@ impl Masker {
                     }
                 }
                 Piece::String(value) => self.nested(arena, indexer, value, nesting, &mut edits),
-                Piece::Name { .. } => {}
             }
         }
         self.shapes(arena, document.text().as_bytes(), &mut edits);
@@ -203,11 +207,6 @@ impl Masker {
             _ if leaf.is_empty() || leaf.eq_ignore_ascii_case(name) => self.secret_value(arena, value, edits),
             _ => {}
         }
-    }
-
-    /// Whether [`nested`](Self::nested) has to look closer: most strings are turned away by their first byte.
-    fn may_nest(&self, first: u8) -> bool {
-        matches!(first, b'{' | b'[' | b'\\' | b'e' | b'W') || !self.patterns.is_empty()
     }
 
     /// JSON inside a string, as it is or in base64; and the tenant's patterns in any text.
@@ -319,6 +318,11 @@ impl Masker {
         }
         apply(arena, bytes, edits)
     }
+}
+
+/// Whether [`Masker::nested`] has to look closer: most strings are turned away by their first byte.
+const fn may_nest(first: u8) -> bool {
+    matches!(first, b'{' | b'[' | b'\\' | b'e' | b'W')
 }
 
 fn is_masked(text: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Names of keys whose values are secrets.
 
+use std::cmp::Ordering;
+
 use changegate_json::Watch;
 
 /// They are so in every source. Case, `_`, `-` and `.` don't count.
@@ -99,81 +101,69 @@ pub(super) const EVERYWHERE: [&str; 91] = [
 
 const LONGEST: usize = 48;
 
-/// Names may hold this many separators beyond the plain spelling.
-const SEPARATORS: usize = 4;
+/// They may stand anywhere between the letters of a name.
+const SEPARATORS: [u8; 3] = [b'_', b'-', b'.'];
+/// Names may hold this many of them.
+const SEPARATORS_MAX: usize = 4;
 
-/// A set of names. Nearly all names of an event are turned away by their ends and length.
+/// A set of names. Nearly all names of an event are turned away by three of their letters and their length.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// In lower case and without separators; those of one pair stand together.
+    /// In lower case and without separators, by length.
     known: Vec<Vec<u8>>,
-    /// For each pair of first and last letter (modulo 32).
-    pairs: Vec<Pair>,
+    watch: Watch,
 }
-
-/// What the names with this first and last letter can be like otherwise.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pair {
-    /// A bit for each length.
-    lengths: u64,
-    /// A bit for each second letter (modulo 32).
-    seconds: u32,
-    /// Where they stand among all.
-    from: u16,
-    to: u16,
-}
-
-/// The bits of `_`, `-` and `.`, which may stand anywhere.
-const SEPARATOR_BITS: u32 = 1 << (b'_' & 31) | 1 << (b'-' & 31) | 1 << (b'.' & 31);
 
 impl Names {
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         let mut known: Vec<Vec<u8>> = names.map(|name| plain(name.as_bytes()).collect()).collect();
         known.retain(|name| !name.is_empty() && name.len() <= LONGEST);
-        known.sort_by(|left, right| (Watch::ends(left), left).cmp(&(Watch::ends(right), right)));
+        known.sort_by(|left, right| by_length(left, right));
         known.dedup();
-        let mut pairs = vec![Pair::default(); Watch::ENDS];
-        for (at, name) in (0u16..).zip(&known) {
-            if let Some(pair) = pairs.get_mut(Watch::ends(name)) {
-                if pair.lengths == 0 {
-                    pair.from = at;
+        let mut watch = Watch::default();
+        for name in &known {
+            let mut spelled = name.clone();
+            // The second letter may stand behind a separator, which is seen in its place.
+            for second in name.get(1).into_iter().chain(&SEPARATORS) {
+                if let Some(letter) = spelled.get_mut(1) {
+                    *letter = *second;
                 }
-                pair.to = at + 1;
-                pair.lengths |= ((1 << (SEPARATORS + 1)) - 1) << name.len();
-                pair.seconds |= SEPARATOR_BITS | 1 << (name.get(1).or(name.first()).unwrap_or(&0) & 31);
+                watch.add_name(&spelled, name.len()..=name.len() + SEPARATORS_MAX);
             }
         }
-        Self { known, pairs }
+        Self { known, watch }
     }
 
-    /// For [`Watch`]: a bit for each length, by the ends of the names.
-    pub(super) fn lengths(&self) -> [u64; Watch::ENDS] {
-        let mut lengths = [0; Watch::ENDS];
-        for (to, pair) in lengths.iter_mut().zip(&self.pairs) {
-            *to = pair.lengths;
-        }
-        lengths
+    /// Watches for the names, and for some that are like them.
+    pub(super) const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     #[inline]
     pub(crate) fn contains(&self, name: &str) -> bool {
-        let bytes = name.as_bytes();
-        let Some(pair) = self.pairs.get(Watch::ends(bytes)) else {
-            return false;
-        };
-        let second = bytes.get(1).or(bytes.first()).unwrap_or(&0);
-        bytes.len() < 64
-            && pair.lengths >> bytes.len() & 1 == 1
-            && pair.seconds >> (second & 31) & 1 == 1
-            && self.has(pair, bytes)
+        self.watch.may_be_name(name.as_bytes()) && self.has(name.as_bytes())
     }
 
     #[cold]
-    fn has(&self, pair: &Pair, name: &[u8]) -> bool {
-        let alike = self.known.get(usize::from(pair.from)..usize::from(pair.to));
-        let mut alike = alike.unwrap_or_default().iter();
-        alike.any(|known| known.len() <= name.len() && plain(name).eq(known.iter().copied()))
+    fn has(&self, name: &[u8]) -> bool {
+        let mut letters = [0; LONGEST];
+        let mut count = 0;
+        for letter in plain(name) {
+            let Some(room) = letters.get_mut(count) else {
+                return false;
+            };
+            *room = letter;
+            count += 1;
+        }
+        let name = letters.get(..count).unwrap_or_default();
+        self.known
+            .binary_search_by(|known| by_length(known, name))
+            .is_ok()
     }
+}
+
+fn by_length(left: &[u8], right: &[u8]) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
 fn plain(name: &[u8]) -> impl Iterator<Item = u8> {

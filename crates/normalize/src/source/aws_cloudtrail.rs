@@ -8,11 +8,14 @@ mod naming;
 mod resources;
 
 use changegate_json::{Kind, Value};
-use changegate_types::{ActorType, ChangeEvent, Class, Mark, RejectCode, SkipReason, Status, Verb};
+use changegate_types::{
+    ActorType, ChangeEvent, Class, Mark, PrivilegeClass, RejectCode, SkipReason, Status, Verb,
+};
 
 use super::Source;
 use super::aws_eventbridge::{EventBridge, is_call};
 use crate::context::{Context, Draft, Found, List, Unwrapped};
+use crate::memo::Memo;
 use crate::secret::{SecretRules, Subtree};
 use crate::verb;
 
@@ -155,16 +158,11 @@ fn record<'a>(
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
     if begins_as_written(value) {
-        let insight = value.get("eventCategory").text() == "Insight";
-        out.push(if insight {
-            Unwrapped::Skip(SkipReason::OtherRecordType)
-        } else {
-            Unwrapped::Child(Found {
-                value,
-                envelope,
-                in_record,
-            })
-        });
+        out.push(Unwrapped::Child(Found {
+            value,
+            envelope,
+            in_record,
+        }));
         return;
     }
     let detail = value.get("detail");
@@ -193,7 +191,7 @@ fn record<'a>(
         }));
         return;
     }
-    if value.get("digestStartTime").is_some() || value.get("eventCategory").text() == "Insight" {
+    if value.get("digestStartTime").is_some() {
         out.push(Unwrapped::Skip(SkipReason::OtherRecordType));
         return;
     }
@@ -256,6 +254,7 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
             "recipientAccountId" => event.account_uid = context.text(value),
             "sharedEventID" => event.correlation_uid = context.text(value),
             "addendum" => parts.addendum = value,
+            "eventCategory" if value.text() == "Insight" => return Err(SkipReason::OtherRecordType),
             "vpcEndpointId"
             | "managementEvent"
             | "eventCategory"
@@ -267,9 +266,6 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
     version(context, event.schema_version);
     if event.correlation_uid.is_empty() {
         event.correlation_uid = event.request_uid;
-    }
-    if event.account_uid.is_empty() {
-        event.account_uid = parts.identity.get("accountId").text();
     }
     identity::resolve(context, &mut event, parts.identity);
     outcome(&mut event, parts.response);
@@ -372,22 +368,47 @@ fn outcome<'a>(event: &mut ChangeEvent<'a>, response: Value<'a>) {
     }
 }
 
+/// What follows from service and operation alone.
+#[derive(Clone, Copy)]
+struct Operation {
+    verb: Verb,
+    privilege_class: PrivilegeClass,
+    is_sign_in: bool,
+    /// Where it changes something.
+    class: Class,
+}
+
+impl Operation {
+    fn of(service: &str, operation: &str) -> Self {
+        thread_local! {
+            static KNOWN: Memo<Operation> = const { Memo::new() };
+        }
+        KNOWN.with(|known| {
+            known.get(service, operation, || Self {
+                verb: verb::of(operation),
+                privilege_class: privilege_class(service, operation),
+                is_sign_in: service == "signin.amazonaws.com" || classify::is_sign_in(operation),
+                class: classify::class(service, operation, Verb::Other),
+            })
+        })
+    }
+}
+
 fn kind<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let sign_in = parts.event_type == "AwsConsoleSignIn"
-        || event.api_service == "signin.amazonaws.com"
-        || classify::is_sign_in(event.api_operation);
-    event.verb = match verb::of(event.api_operation) {
+    let operation = Operation::of(event.api_service, event.api_operation);
+    let sign_in = operation.is_sign_in || parts.event_type == "AwsConsoleSignIn";
+    event.verb = match operation.verb {
         // The record's own word counts for operations that read under another name (GenerateDataKey, AssumeRole).
         _ if parts.read_only == Some(true) => Verb::Read,
         Verb::Read if parts.read_only == Some(false) => Verb::Other,
         Verb::Unknown if parts.read_only == Some(false) => Verb::Other,
         verb => verb,
     };
-    event.privilege_class = privilege_class(event.api_service, event.api_operation);
-    event.class = if sign_in {
-        Class::Authentication
-    } else {
-        classify::class(event.api_service, event.api_operation, event.verb)
+    event.privilege_class = operation.privilege_class;
+    event.class = match event.verb {
+        _ if sign_in => Class::Authentication,
+        Verb::Read => Class::ApiActivity,
+        _ => operation.class,
     };
     event.activity = if sign_in {
         1

@@ -3,32 +3,124 @@
 use changegate_json::Value;
 use changegate_types::{ActorType, ChangeEvent};
 
-use crate::context::{Context, first};
+use crate::context::{Context, each_member, first};
+
+/// `userIdentity` and what is in it.
+#[derive(Default)]
+struct Identity<'a> {
+    kind: &'a str,
+    principal: &'a str,
+    arn: &'a str,
+    account: &'a str,
+    credential: &'a str,
+    name: &'a str,
+    invoked_by: &'a str,
+    organization: &'a str,
+    provider: &'a str,
+    on_behalf_of: Value<'a>,
+    issuer: Value<'a>,
+    web_identity: Value<'a>,
+    attributes: Value<'a>,
+    source_identity: &'a str,
+}
+
+impl<'a> Identity<'a> {
+    fn of(value: Value<'a>) -> Self {
+        let mut identity = Self::default();
+        let mut session = Value::MISSING;
+        each_member(
+            value,
+            &[
+                "type",
+                "principalId",
+                "arn",
+                "accountId",
+                "accessKeyId",
+                "sessionContext",
+                "userName",
+                "invokedBy",
+                "organizationId",
+                "identityProvider",
+                "onBehalfOf",
+            ],
+            |name, value| {
+                match name {
+                    "type" => identity.kind = value.text(),
+                    "principalId" => identity.principal = value.text(),
+                    "arn" => identity.arn = value.text(),
+                    "accountId" => identity.account = value.text(),
+                    "accessKeyId" => identity.credential = value.text(),
+                    "sessionContext" => session = value,
+                    "userName" => identity.name = value.text(),
+                    "invokedBy" => identity.invoked_by = value.text(),
+                    "organizationId" => identity.organization = value.text(),
+                    "identityProvider" => identity.provider = value.text(),
+                    "onBehalfOf" => identity.on_behalf_of = value,
+                    "credentialId" | "inScopeOf" => {}
+                    _ => return false,
+                }
+                true
+            },
+        );
+        each_member(
+            session,
+            &[
+                "sessionIssuer",
+                "webIdFederationData",
+                "attributes",
+                "sourceIdentity",
+            ],
+            |name, value| {
+                match name {
+                    "sessionIssuer" => identity.issuer = value,
+                    "webIdFederationData" => identity.web_identity = value,
+                    "attributes" => identity.attributes = value,
+                    "sourceIdentity" => identity.source_identity = value.text(),
+                    "ec2RoleDelivery" | "assumedRoot" => {}
+                    _ => return false,
+                }
+                true
+            },
+        );
+        identity
+    }
+}
 
 pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, identity: Value<'a>) {
-    let kind = identity.get("type").text();
-    let session = identity.get("sessionContext");
-    let issuer = session.get("sessionIssuer");
-    let arn = identity.get("arn").text();
-    let principal = identity.get("principalId").text();
-    let name = identity.get("userName").text();
+    let identity = Identity::of(identity);
+    let Identity {
+        kind,
+        principal,
+        arn,
+        name,
+        invoked_by,
+        issuer,
+        on_behalf_of,
+        ..
+    } = identity;
     // Where the issuer is left out, the session's own ARN names its role.
     let (role, role_name, _) = match (issuer.get("arn").text(), issuer.get("userName").text()) {
         ("", name) => session_role(context, arn).map_or(("", name, ""), |role| role),
         (role, name) => (role, name, ""),
     };
-    let invoked_by = identity.get("invokedBy").text();
 
     if event.actor_credential_uid.is_empty() {
-        event.actor_credential_uid = identity.get("accessKeyId").text();
+        event.actor_credential_uid = identity.credential;
+    }
+    if event.account_uid.is_empty() {
+        event.account_uid = identity.account;
     }
     event.actor_invoked_by = invoked_by;
-    event.actor_is_mfa = session.at(&["attributes", "mfaAuthenticated"]).bool();
-    event.org_uid = identity.get("organizationId").text();
+    event.actor_is_mfa = identity.attributes.get("mfaAuthenticated").bool();
+    event.org_uid = identity.organization;
 
-    let session_name = principal.split_once(':').map_or("", |(_, session)| session);
+    let session_name = memchr::memchr(b':', principal.as_bytes())
+        .and_then(|colon| principal.get(colon + 1..))
+        .unwrap_or_default();
     let session_name = if session_name.is_empty() {
-        arn.rsplit_once('/').map_or("", |(_, last)| last)
+        memchr::memrchr(b'/', arn.as_bytes())
+            .and_then(|slash| arn.get(slash + 1..))
+            .unwrap_or_default()
     } else {
         session_name
     };
@@ -40,10 +132,7 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
             // A session of IAM Identity Center, or one that carries a mail address, stands for one person; any
             // other session stands for its role.
             let is_person = !session_name.is_empty()
-                && (session_name.contains('@')
-                    || role
-                        .split('/')
-                        .any(|part| part == "aws-reserved" || part.starts_with("AWSReservedSSO_")));
+                && (memchr::memchr(b'@', session_name.as_bytes()).is_some() || is_of_identity_center(role));
             let (uid, display) = if is_person {
                 (session_name, session_name)
             } else {
@@ -75,19 +164,18 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
             event.actor_type = ActorType::System;
         }
         "AWSAccount" => {
-            event.actor_uid = first(&[arn, principal, identity.get("accountId").text()]);
+            event.actor_uid = first(&[arn, principal, identity.account]);
             event.actor_name = first(&[name, event.actor_uid]);
             event.actor_type = ActorType::Service;
         }
         "IdentityCenterUser" => {
-            let on_behalf = identity.get("onBehalfOf").get("userId").text();
-            event.actor_uid = first(&[on_behalf, principal, arn]);
+            event.actor_uid = first(&[on_behalf_of.get("userId").text(), principal, arn]);
             event.actor_name = first(&[name, event.actor_uid]);
-            event.actor_issuer = identity.get("onBehalfOf").get("identityStoreArn").text();
+            event.actor_issuer = on_behalf_of.get("identityStoreArn").text();
             event.actor_type = ActorType::User;
         }
         "WebIdentityUser" | "SAMLUser" => {
-            event.actor_issuer = identity.get("identityProvider").text();
+            event.actor_issuer = identity.provider;
             event.actor_uid = first(&[name, principal]);
             event.actor_name = event.actor_uid;
             event.actor_type = if kind == "SAMLUser" {
@@ -117,17 +205,27 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
     }
 
     let mut delegated = context.list();
-    let provider = session.get("webIdFederationData").get("federatedProvider").text();
     for link in [
-        session.get("sourceIdentity").text(),
-        identity.at(&["onBehalfOf", "userId"]).text(),
-        provider,
+        identity.source_identity,
+        on_behalf_of.get("userId").text(),
+        identity.web_identity.get("federatedProvider").text(),
     ] {
         if !link.is_empty() && link != event.actor_uid {
             delegated.push(link);
         }
     }
     event.actor_delegated_from = delegated.into_bump_slice();
+}
+
+/// Whether a role is one that IAM Identity Center made for people.
+fn is_of_identity_center(role: &str) -> bool {
+    memchr::memchr_iter(b'/', role.as_bytes()).any(|slash| {
+        let part = role.get(slash + 1..).unwrap_or_default();
+        part.starts_with("AWSReservedSSO_")
+            || part
+                .strip_prefix("aws-reserved")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Role and its name, and the session's name, of `arn:aws:sts::1:assumed-role/role/session`. The ARN of a session leaves

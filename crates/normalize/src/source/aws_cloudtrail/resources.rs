@@ -259,13 +259,11 @@ fn each_text<'a>(value: Value<'a>, found: &mut impl FnMut(&'a str)) {
 
 /// What stands after the last `/`, else after the last `:`.
 fn last_part(uid: &str) -> &str {
-    let tail = uid.rsplit('/').next().unwrap_or(uid);
+    let after = |text: &'_ str, mark: u8| memchr::memrchr(mark, text.as_bytes()).map_or(0, |at| at + 1);
+    let tail = uid.get(after(uid, b'/')..).unwrap_or_default();
     if tail.is_empty() {
-        uid
-    } else {
-        tail.rsplit(':')
-            .next()
-            .filter(|name| !name.is_empty())
-            .unwrap_or(tail)
+        return uid;
     }
+    let name = tail.get(after(tail, b':')..).unwrap_or_default();
+    if name.is_empty() { tail } else { name }
 }
