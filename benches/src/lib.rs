@@ -15,6 +15,7 @@ pub mod road;
 pub mod sources;
 pub mod stage;
 pub mod table;
+pub mod vrl;
 
 /// Kafka's time of every record.
 pub const KAFKA_TIME: TimeMicros = TimeMicros(1_772_668_800_000_000);

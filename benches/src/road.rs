@@ -1,7 +1,7 @@
 //! The whole road from a real broker to a real server.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -77,7 +77,7 @@ pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
 }
 
 /// Counts what the program does with a new topic of `records` records, in batches of so many over all workers.
-fn pipeline(
+pub(crate) fn pipeline(
     engines: &Engines,
     name: &str,
     topic: &Topic,
@@ -102,6 +102,23 @@ fn pipeline(
     Counts::read(&counts)
 }
 
+/// Counts what another program does with a topic.
+pub(crate) fn consumer(
+    engines: &Engines,
+    name: &str,
+    program: &Path,
+    words: &[&str],
+) -> anyhow::Result<Counts> {
+    let counts = engines.folder().join(name);
+    let status = engines::callgrind(&counts)
+        .arg(program)
+        .args(words)
+        .status()
+        .context("starting valgrind")?;
+    ensure!(status.success(), "{} {words:?}: {status}", program.display());
+    Counts::read(&counts)
+}
+
 /// Counts two lengths, so that start-up cancels out, on both sides: one batch of so many records, and three.
 ///
 /// # Errors
@@ -115,16 +132,14 @@ pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
         let topic = Topic::cloudtrail(&name);
         ours.push(pipeline(&engines, &name, &topic, length, records, 1)?);
 
-        let counts = engines.folder().join(format!("{name}.raw"));
-        let own: PathBuf = std::env::current_exe()?.with_file_name("road");
-        let status = engines::callgrind(&counts)
-            .arg(own)
-            .args(["consume", &engines.kafka().bootstrap, &topic.name])
-            .arg(length.to_string())
-            .status()
-            .context("starting valgrind")?;
-        ensure!(status.success(), "raw consume: {status}");
-        raw.push(Counts::read(&counts)?);
+        let own = std::env::current_exe()?.with_file_name("road");
+        let words = [
+            "consume",
+            &engines.kafka().bootstrap,
+            &topic.name,
+            &length.to_string(),
+        ];
+        raw.push(consumer(&engines, &format!("{name}.raw"), &own, &words)?);
     }
     let (&[short, long], &[raw_short, raw_long]) = (&ours[..], &raw[..]) else {
         bail!("two runs of each");

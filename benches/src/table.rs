@@ -10,6 +10,7 @@ use crate::forest;
 use crate::loader;
 use crate::python::Throughput;
 use crate::road::{Instructions, Memory, Shapes};
+use crate::vrl;
 
 /// What a figure must keep, and where it should go.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -107,6 +108,26 @@ impl Table {
             "pipeline_over_raw",
             "pipeline / raw consumer, instructions",
             road.ours / road.raw,
+            2,
+        );
+    }
+
+    /// A pipeline in the shape of Vector's.
+    pub fn vrl(&mut self, figures: &vrl::Figures) {
+        self.add(
+            "stream consumer, VRL remap of 22 columns, JSON: instructions",
+            figures.theirs,
+            0,
+        );
+        self.add(
+            "whole pipeline with scoring over the same records",
+            figures.ours,
+            0,
+        );
+        self.bounded(
+            "vrl",
+            "stream consumer, VRL, JSON / whole pipeline, instructions",
+            figures.theirs / figures.ours,
             2,
         );
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{engines, forest, loader, python, road, sources};
+use changegate_benches::{engines, forest, loader, python, road, sources, vrl};
 use serde_json::Value;
 
 /// Records of the shorter and the longer run of a stage.
@@ -21,11 +21,15 @@ const SPREAD_MAX: f64 = 1.02;
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 /// What can run alone, in the order of the table.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("times", times),
     ("stages", stages),
     ("road", |table| {
         table.instructions(&road::instructions(5_000)?);
+        Ok(())
+    }),
+    ("vrl", |table| {
+        table.vrl(&vrl::figures(5_000)?);
         Ok(())
     }),
     ("shapes", |table| {
