@@ -155,12 +155,12 @@ impl Crew {
         }
     }
 
-    fn store(&self, taken: anyhow::Result<Taken>) {
-        let current = taken.and_then(|taken| match taken {
+    fn store(&self, taken: Taken) {
+        let current = match taken {
             Taken::Unfit => Ok(false),
             Taken::Current => Ok(true),
             Taken::Fresh(snapshot) => self.memory.store(snapshot).map(|()| true),
-        });
+        };
         let mut round = self.round();
         match current {
             Ok(false) => {}

@@ -11,6 +11,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
@@ -159,6 +160,8 @@ pub(crate) struct Memory {
     model: Arc<Model>,
     /// Positions of the last snapshot.
     saved: Mutex<String>,
+    /// Bytes of the last snapshot.
+    room: AtomicUsize,
 }
 
 /// What a snapshot holds.
@@ -224,6 +227,7 @@ impl Memory {
             settings: settings.clone(),
             model: Arc::clone(model),
             saved: Mutex::default(),
+            room: AtomicUsize::default(),
         }
     }
 
@@ -249,22 +253,27 @@ impl Memory {
     }
 
     /// Takes the snapshot. Workers must stand still.
-    pub(crate) fn snapshot(&self) -> anyhow::Result<Taken> {
+    pub(crate) fn snapshot(&self) -> Taken {
         let Some(positions) = self.positions.durable() else {
-            return Ok(Taken::Unfit);
+            return Taken::Unfit;
         };
         if *self.saved() == positions {
-            return Ok(Taken::Current);
+            return Taken::Current;
         }
-        let bytes = write(
+        // Growing step by step would hold it twice, while it is copied.
+        let room = self.room.load(Ordering::Relaxed);
+        let mut bytes = Vec::with_capacity(room + room / 8);
+        write(
+            &mut bytes,
             &self.settings,
             &self.model,
             &positions,
             &self.asker,
             &self.recent,
             &self.state,
-        )?;
-        Ok(Taken::Fresh(Snapshot { bytes, positions }))
+        );
+        self.room.store(bytes.len(), Ordering::Relaxed);
+        Taken::Fresh(Snapshot { bytes, positions })
     }
 
     /// Puts it into the place of the one before, whole or not at all.
@@ -323,9 +332,15 @@ fn refused(settings: &Settings, file: &Path, reason: &str) {
     );
 }
 
-fn put(out: &mut Vec<u8>, part: &[u8]) {
-    out.extend_from_slice(&(part.len() as u64).to_le_bytes());
-    out.extend_from_slice(part);
+/// Appends what `write` does, its length before it.
+fn put(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 8]);
+    write(out);
+    let length = (out.len() - at - 8) as u64;
+    if let Some(room) = out.get_mut(at..at + 8) {
+        room.copy_from_slice(&length.to_le_bytes());
+    }
 }
 
 fn take<'b>(bytes: &mut &'b [u8]) -> anyhow::Result<&'b [u8]> {
@@ -336,33 +351,28 @@ fn take<'b>(bytes: &mut &'b [u8]) -> anyhow::Result<&'b [u8]> {
     Ok(part)
 }
 
-/// A snapshot as bytes.
+/// Appends a snapshot to `out`, which is empty. All of it is made in one buffer, as large as that is meant to be.
 pub(crate) fn write(
+    out: &mut Vec<u8>,
     settings: &Settings,
     model: &Model,
     positions: &str,
     asker: &Mutex<Asker>,
     recent: &Recent,
     state: &State,
-) -> anyhow::Result<Vec<u8>> {
-    let mut out = MAGIC.to_vec();
-    put(&mut out, identity(settings, model).as_bytes());
-    put(&mut out, positions.as_bytes());
-    let mut part = Vec::new();
-    asker
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .save(&mut part);
-    put(&mut out, &part);
-    part.clear();
-    recent.save(&mut part);
-    put(&mut out, &part);
-    part.clear();
-    state.write_snapshot(&mut part)?;
-    put(&mut out, &part);
-    let digest = Sha256::digest(&out);
+) {
+    out.extend_from_slice(MAGIC);
+    put(out, |out| {
+        out.extend_from_slice(identity(settings, model).as_bytes())
+    });
+    put(out, |out| out.extend_from_slice(positions.as_bytes()));
+    put(out, |out| {
+        asker.lock().unwrap_or_else(PoisonError::into_inner).save(out)
+    });
+    put(out, |out| recent.save(out));
+    put(out, |out| state.write_snapshot(out));
+    let digest = Sha256::digest(&*out);
     out.extend_from_slice(&digest);
-    Ok(out)
 }
 
 /// What [`write`] wrote.

@@ -255,26 +255,26 @@ impl Shards {
         let Some(positions) = mind.positions.durable() else {
             return;
         };
-        let stored = memory::write(
+        let mut bytes = Vec::new();
+        memory::write(
+            &mut bytes,
             &self.settings,
             &self.model,
             &positions,
             &mind.shard.asker,
             &mind.shard.recent,
             &mind.state,
-        )
-        .and_then(|bytes| {
-            Ok(self
-                .snapshots
-                .store(place.partition, number, &bytes, STORE_WITHIN)?)
-        });
-        match stored {
+        );
+        match self
+            .snapshots
+            .store(place.partition, number, &bytes, STORE_WITHIN)
+        {
             Ok(()) => mind.stored = (place.next, number),
             Err(error) => {
                 self.not_before = SystemClock.up() + STORE_AGAIN;
                 tracing::warn!(
                     shard = place.partition,
-                    error = format!("{error:#}"),
+                    error = format!("{:#}", anyhow::Error::from(error)),
                     "no snapshot of the shard: whoever has it next learns more of the hop again"
                 );
             }

@@ -313,8 +313,9 @@ section! {
         waiting_max: u32 = 32_768,
         /// How long they wait, in Kafka time. Whole hours. Default "24h".
         waiting: Duration = 24 * HOUR,
-        /// Recent event ids remembered, about 100 bytes each, to know a redelivery at once. Default 500000.
-        recent_ids_max: u32 = 500_000,
+        /// Recent event ids remembered, about 75 bytes each, to know a redelivery at once. Default 450000, which just fits
+        /// into tables of half the size that 500000 would take.
+        recent_ids_max: u32 = 450_000,
         /// Changes remembered whose request is out, so that they ask once. Default 100000.
         asked_max: u32 = 100_000,
     }
@@ -337,8 +338,8 @@ section! {
         insert_deadline: Duration = 60 * SECOND,
         /// How long a worker that loses its partitions, or is told to stop, waits for its insert. Default "5s".
         drain_deadline: Duration = 5 * SECOND,
-        /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "256MiB".
-        memory_max: ByteSize = ByteSize::mib(256),
+        /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "128MiB".
+        memory_max: ByteSize = ByteSize::mib(128),
     }
 }
 

@@ -71,42 +71,48 @@ mod x86 {
     /// What one block of 32 places needs: the two bytes after it too.
     pub(super) const BLOCK: usize = 34;
 
-    type Tables = [(__m256i, __m256i); 3];
-
     #[target_feature(enable = "avx2")]
     pub(super) fn each(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], mut found: impl FnMut(usize)) {
-        let tables = halves.each_ref().map(|[low, high]| (table(low), table(high)));
-        let mut at = 0;
-        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            let mut places = places(&tables, block);
+        let mut from = 0;
+        while let (at, mut places @ 1..) = next(halves, bytes, from) {
             while places != 0 {
                 found(at + places.trailing_zeros() as usize);
                 places &= places - 1;
             }
-            at += 32;
-        }
-        // What is left has fewer places than a block: the last block of all begins among those that were read.
-        if let Some(block) = bytes.last_chunk::<BLOCK>() {
-            let first = bytes.len() - BLOCK;
-            let mut places = places(&tables, block);
-            places &= u32::MAX.checked_shl((at - first) as u32).unwrap_or(0);
-            while places != 0 {
-                found(first + places.trailing_zeros() as usize);
-                places &= places - 1;
-            }
+            from = at + 32;
         }
     }
 
-    /// A bit for each place of a block where a sequence may stand.
-    #[inline]
+    /// The first block at or after `from` with a place where a sequence may stand, and a bit for each such place; 0 where
+    /// there is none. Apart from what looks closer, so that the tables stay in registers.
+    #[inline(never)]
     #[target_feature(enable = "avx2")]
-    fn places(tables: &Tables, block: &[u8; BLOCK]) -> u32 {
-        let [first, second, third] = tables;
-        let one = look_up(first, load(block, 0));
-        let two = look_up(second, load(block, 1));
-        let three = look_up(third, load(block, 2));
-        let bits = _mm256_and_si256(_mm256_and_si256(one, two), three);
-        !(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())) as u32)
+    fn next(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], from: usize) -> (usize, u32) {
+        let tables = halves.each_ref().map(|[low, high]| (table(low), table(high)));
+        let places = |block: &[u8; BLOCK]| {
+            let [first, second, third] = &tables;
+            let one = look_up(first, load(block, 0));
+            let two = look_up(second, load(block, 1));
+            let three = look_up(third, load(block, 2));
+            let bits = _mm256_and_si256(_mm256_and_si256(one, two), three);
+            !(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())) as u32)
+        };
+        let mut at = from;
+        while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+            let places = places(block);
+            if places != 0 {
+                return (at, places);
+            }
+            at += 32;
+        }
+        // What is left has fewer places than a block: the last block of all begins among those that were read.
+        match bytes.last_chunk::<BLOCK>() {
+            Some(block) if at < bytes.len() => {
+                let read = at + BLOCK - bytes.len();
+                (at, places(block).checked_shr(read as u32).unwrap_or(0))
+            }
+            _ => (at, 0),
+        }
     }
 
     #[inline]

@@ -42,7 +42,9 @@ pub struct Error {
 }
 
 /// Rows and queues between broker and worker, in KiB: bounds memory however slow the ledger is.
-const QUEUED_KBYTES: &str = "32768";
+/// Of one partition in one answer.
+const FETCH_BYTES: &str = "262144";
+const QUEUED_KBYTES: &str = "16384";
 
 impl Settings {
     pub(crate) fn error(&self, what: impl Into<String>, source: rdkafka::error::KafkaError) -> Error {
@@ -108,9 +110,12 @@ impl Settings {
             .set("fetch.queue.backoff.ms", "2")
             .set("queued.min.messages", "20000")
             .set("queued.max.messages.kbytes", QUEUED_KBYTES)
+            // A fetch is unpacked whole, to ten times its size and more, and the queue's bound is asked before it is made:
+            // small ones keep that near the bound. Brokers hand over a larger batch all the same where it comes first.
+            .set("fetch.message.max.bytes", FETCH_BYTES)
             .set(
-                "fetch.message.max.bytes",
-                self.record_bytes_max.max(1 << 20).to_string(),
+                "fetch.max.bytes",
+                (8 << 20).max(self.record_bytes_max).to_string(),
             )
             .set("fetch.wait.max.ms", "50")
             // New partitions are heard of before anybody takes them for another member's.

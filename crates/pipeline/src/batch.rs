@@ -39,7 +39,12 @@ pub struct Rows {
     pub bytes: Vec<u8>,
     /// One mark per row.
     pub marks: Vec<RowMark>,
+    /// Bytes that a large buffer has room for from the start.
+    room: usize,
 }
+
+/// A larger buffer does not grow step by step: each step would hold it twice, while it is copied.
+const LARGE: usize = 4 << 20;
 
 /// One row in the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,11 @@ pub const NONE: u32 = u32::MAX;
 impl Rows {
     /// Appends a row that `write` encodes; `write` returns the index of the attempt.
     pub fn push(&mut self, record: u32, child: i32, copy: u32, write: impl FnOnce(&mut Vec<u8>) -> usize) {
+        let length = self.bytes.len();
+        if length >= LARGE && self.bytes.capacity() < self.room {
+            // Pages that are not written to take no memory.
+            self.bytes.reserve_exact(self.room - length);
+        }
         let attempt_at = write(&mut self.bytes);
         debug_assert!(
             attempt_at < self.bytes.len(),
@@ -174,6 +184,8 @@ pub struct Batch {
     pub oldest: Option<TimeMicros>,
     portions: Vec<Portion>,
     used: usize,
+    /// Bytes that it may hold.
+    room: usize,
     /// What it covers, one entry per partition.
     pub covers: Vec<Cover>,
     /// Places of replayed records.
@@ -214,6 +226,14 @@ impl Batch {
         self.covers.is_empty()
     }
 
+    /// An empty one that may hold so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self {
+            room: bytes,
+            ..Self::default()
+        }
+    }
+
     /// The portions in use.
     pub fn portions(&self) -> &[Portion] {
         &self.portions[..self.used]
@@ -234,7 +254,9 @@ impl Batch {
             return found;
         }
         if self.used == self.portions.len() {
-            self.portions.push(Portion::default());
+            let mut portion = Portion::default();
+            portion.tables.iter_mut().for_each(|rows| rows.room = self.room);
+            self.portions.push(portion);
         }
         self.portions[self.used].month = month;
         self.used += 1;
@@ -320,9 +342,11 @@ impl Batch {
         self.rows() >= limits.rows_max || self.used >= limits.months_max || self.bytes() >= limits.bytes_max
     }
 
-    /// Empties it and keeps its buffers: fresh large ones would cost page faults.
+    /// Empties it and keeps its buffers: fresh large ones would cost page faults. Those that it has not used go: after a
+    /// backlog of many months each of them would be as large as one batch.
     pub fn recycle(&mut self) {
-        self.portions[..self.used].iter_mut().for_each(Portion::clear);
+        self.portions.truncate(self.used.max(1));
+        self.portions.iter_mut().for_each(Portion::clear);
         self.used = 0;
         self.covers.clear();
         self.replays.clear();

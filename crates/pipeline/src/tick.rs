@@ -60,10 +60,10 @@ const BACKOFF: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 impl Tick {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(batch: Batch) -> Self {
         Self {
             phase: Phase::Idle,
-            batch: Batch::default(),
+            batch,
             closes: Vec::new(),
             closes_since: Duration::ZERO,
             fenced_at: Duration::ZERO,

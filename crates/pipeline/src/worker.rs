@@ -167,9 +167,11 @@ impl<P: Ports> Worker<P> {
             judge,
             settings,
         } = equipment;
+        let batch = || Batch::with_room(settings.batch.bytes_max);
         Self {
             ids: BatchIds::new(settings.tag),
-            tick: Tick::new(),
+            tick: Tick::new(batch()),
+            open: batch(),
             log,
             ledger,
             desk,
@@ -179,7 +181,6 @@ impl<P: Ports> Worker<P> {
             judge,
             settings,
             parts: Vec::new(),
-            open: Batch::default(),
             group: Group::Idle,
             troubled: [const { None }; Side::ALL.len()],
             index: HashMap::new(),

@@ -98,7 +98,7 @@ fn score(scorer: &mut Scorer, told: &[Told], block: usize) -> Vec<Kept> {
 
 fn snapshot(state: &State) -> Vec<u8> {
     let mut bytes = Vec::new();
-    state.write_snapshot(&mut bytes).unwrap();
+    state.write_snapshot(&mut bytes);
     bytes
 }
 

@@ -1,7 +1,6 @@
 //! The state as bytes: versioned, checked, the same for the same state.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -20,9 +19,6 @@ const WAITING_BYTES_MIN: usize = 64;
 /// Why a snapshot is not taken. The state is a cache: start empty and read the log again.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// Reading or writing failed.
-    #[error("cannot move the scorer's snapshot: {0}")]
-    Io(#[from] std::io::Error),
     /// The bytes are not those that were written.
     #[error("the scorer's snapshot is damaged ({0}): delete it, the state is built again from the log")]
     Damaged(&'static str),
@@ -47,10 +43,14 @@ impl From<Truncated> for SnapshotError {
 }
 
 impl State {
-    /// Writes everything that is remembered. Workers must stand still: a snapshot holds whole blocks only.
-    pub fn write_snapshot(&self, mut into: impl Write) -> Result<(), SnapshotError> {
+    /// Appends everything that is remembered: a copy of its own would be the largest thing in memory. Workers must stand
+    /// still: a snapshot holds whole blocks only.
+    pub fn write_snapshot(&self, into: &mut Vec<u8>) {
         let shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        let mut out = Writer::default();
+        let start = into.len();
+        let mut out = Writer {
+            bytes: std::mem::take(into),
+        };
         out.raw(MAGIC);
         out.u32(crate::SCHEMA_VERSION);
         out.u64(self.step.load(Ordering::Acquire) as u64);
@@ -62,17 +62,14 @@ impl State {
         for shard in &self.shards {
             locked(shard).write(&mut out);
         }
-        let digest = sha256(&out.bytes);
+        let digest = sha256(out.bytes.get(start..).unwrap_or_default());
         out.raw(&digest.0);
-        into.write_all(&out.bytes)?;
-        Ok(())
+        *into = out.bytes;
     }
 
     /// Takes over what a snapshot holds, in place of what is remembered. After an error the state is empty.
-    pub fn read_snapshot(&mut self, mut from: impl Read) -> Result<(), SnapshotError> {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes)?;
-        let taken = self.take(&bytes);
+    pub fn read_snapshot(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let taken = self.take(bytes);
         if taken.is_err() {
             let gate = self.gate.take();
             *self = Self::bare(self.limits.clone(), self.groups.clone());
