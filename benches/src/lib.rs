@@ -3,6 +3,7 @@
 use changegate_normalize::{EnvironmentRule, Environments, TenantSettings};
 use changegate_types::{RawRecord, TimeMicros};
 
+pub mod actors;
 pub mod counts;
 pub mod engines;
 pub mod forest;

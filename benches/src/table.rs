@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::actors;
 use crate::forest;
 use crate::loader;
 use crate::python::Throughput;
@@ -227,6 +228,29 @@ impl Table {
         );
     }
 
+    /// The same work over states of two sizes.
+    pub fn actors(&mut self, figures: &actors::Figures) {
+        let each = [
+            (
+                "whole work of an event, 1,000 actors known: CPU, us".to_owned(),
+                figures.few,
+            ),
+            (
+                format!("the same, {} actors known, us", thousands(figures.actors)),
+                figures.many,
+            ),
+        ];
+        for (figure, value) in each {
+            self.add(&figure, value, 2);
+        }
+        self.bounded(
+            "actors",
+            &format!("CPU of an event, {} actors / 1,000", thousands(figures.actors)),
+            figures.many_over_few,
+            2,
+        );
+    }
+
     /// The figures that are out of their bounds.
     pub fn broken(&self) -> &[String] {
         &self.broken
@@ -246,9 +270,30 @@ impl fmt::Display for Table {
     }
 }
 
+/// 100000 as `100,000`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_cut_in_threes() {
+        assert_eq!(
+            [7, 1_000, 20_000_000].map(thousands),
+            ["7", "1,000", "20,000,000"]
+        );
+    }
 
     #[test]
     fn what_is_out_of_bounds_is_told() {

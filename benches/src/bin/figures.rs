@@ -9,8 +9,12 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{engines, forest, loader, python, road};
+use changegate_benches::{actors, engines, forest, loader, python, road};
 use serde_json::Value;
+
+/// As in the program: some parts do its work in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Records of the shorter and the longer run of a stage.
 const LENGTHS: [u64; 2] = [1_000, 3_000];
@@ -21,9 +25,13 @@ const SPREAD_MAX: f64 = 1.02;
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 /// What can run alone, in the order of the table.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("times", times),
     ("stages", stages),
+    ("actors", |table| {
+        table.actors(&actors::figures(100_000)?);
+        Ok(())
+    }),
     ("road", |table| {
         table.instructions(&road::instructions(5_000)?);
         Ok(())

@@ -1,11 +1,12 @@
-//! The whole road alone. `road instructions [RECORDS]` counts instructions against a consumer that drops what it
+//! The whole road alone, or a part of the table at a size of one's own. `road actors [ACTORS]` compares the CPU time of an
+//! event where so many actors are known with 1,000; `road instructions [RECORDS]` counts instructions against a consumer that drops what it
 //! reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS` compares CPU time
 //! with the database's own loader, `road python RECORDS` throughput with a script's; `road memory` measures what the
 //! program takes for a demo's worth of records.
 
 use anyhow::bail;
 use changegate_benches::table::Table;
-use changegate_benches::{loader, python, road};
+use changegate_benches::{actors, loader, python, road};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +16,8 @@ fn main() -> anyhow::Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut table = Table::new()?;
     match words[..] {
+        ["actors"] => table.actors(&actors::figures(100_000)?),
+        ["actors", actors] => table.actors(&actors::figures(actors.parse()?)?),
         ["instructions"] => table.instructions(&road::instructions(5_000)?),
         ["instructions", records] => table.instructions(&road::instructions(records.parse()?)?),
         ["memory"] => table.memory(&road::memory()?),
@@ -23,7 +26,7 @@ fn main() -> anyhow::Result<()> {
         ["loader", records] => table.loader(&loader::figures(records.parse()?)?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!(
-            "road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road memory"
+            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road memory"
         ),
     }
     println!("{table}");
