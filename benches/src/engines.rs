@@ -262,24 +262,47 @@ snapshot_interval = "12h"
     ///
     /// # Errors
     /// A program that ends before, or writes nothing for ten minutes, with the end of its log.
-    pub fn run(&self, mut serve: Command, database: &str, records: u64) -> anyhow::Result<Child> {
-        let log = self.folder.join(format!("{database}.log"));
-        let file = std::fs::File::create(&log)?;
-        let mut running = serve
+    pub fn run(&self, serve: Command, database: &str, records: u64) -> anyhow::Result<Child> {
+        let mut running = self.serve(serve, database)?;
+        match self.wait(&mut running, database, records) {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                running.kill().and_then(|()| running.wait())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the program's stream.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn serve(&self, mut serve: Command, database: &str) -> anyhow::Result<Child> {
+        let file = std::fs::File::create(self.log(database))?;
+        serve
             .arg("serve")
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .with_context(|| format!("starting {serve:?}"))?;
-        let done = self.wait_for(database, records, &mut running);
-        if let Err(error) = done {
-            running.kill().and_then(|()| running.wait())?;
-            let said = std::fs::read_to_string(&log)?;
-            let lines: Vec<&str> = said.lines().collect();
-            let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
-            bail!("{error:#}; it said\n{}", end.join("\n"));
-        }
-        Ok(running)
+            .with_context(|| format!("starting {serve:?}"))
+    }
+
+    /// Waits until the program has written this many records.
+    ///
+    /// # Errors
+    /// A program that ends before, or writes nothing for ten minutes, with the end of its log.
+    pub fn wait(&self, running: &mut Child, database: &str, records: u64) -> anyhow::Result<()> {
+        let Err(error) = self.wait_for(database, records, running) else {
+            return Ok(());
+        };
+        let said = std::fs::read_to_string(self.log(database))?;
+        let lines: Vec<&str> = said.lines().collect();
+        let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+        bail!("{error:#}; it said\n{}", end.join("\n"))
+    }
+
+    fn log(&self, database: &str) -> PathBuf {
+        self.folder.join(format!("{database}.log"))
     }
 
     fn wait_for(&self, database: &str, records: u64, running: &mut Child) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ pub mod counts;
 pub mod engines;
 pub mod forest;
 pub mod generic;
+pub mod latency;
 pub mod loader;
 pub mod machine;
 pub mod python;

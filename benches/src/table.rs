@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::actors;
 use crate::forest;
+use crate::latency;
 use crate::loader;
 use crate::python::Throughput;
 use crate::road::{Instructions, Memory, Shapes};
@@ -247,6 +248,30 @@ impl Table {
             "actors",
             &format!("CPU of an event, {} actors / 1,000", thousands(figures.actors)),
             figures.many_over_few,
+            2,
+        );
+    }
+
+    /// From sent to seen.
+    pub fn latency(&mut self, figures: &latency::Figures) {
+        self.add(
+            "half load on this machine: records a second",
+            figures.rate as f64,
+            0,
+        );
+        let each = [
+            ("sent to seen, ours: ms, half of the rows", figures.ours_half),
+            ("the same, 99 in 100", figures.ours),
+            ("sent to seen, Kafka engine: ms, half", figures.theirs_half),
+            ("the same, 99 in 100", figures.theirs),
+        ];
+        for (figure, value) in each {
+            self.add(figure, value, 0);
+        }
+        self.bounded(
+            "latency",
+            "sent to seen, 99 in 100: ours / Kafka engine, 1 s flush",
+            figures.ours_over_theirs,
             2,
         );
     }

@@ -1,12 +1,12 @@
 //! The whole road alone, or a part of the table at a size of one's own. `road actors [ACTORS]` compares the CPU time of an
-//! event where so many actors are known with 1,000; `road instructions [RECORDS]` counts instructions against a consumer that drops what it
-//! reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS` compares CPU time
-//! with the database's own loader, `road python RECORDS` throughput with a script's; `road memory` measures what the
-//! program takes for a demo's worth of records.
+//! event where so many actors are known with 1,000; `road instructions [RECORDS]` counts instructions against a consumer
+//! that drops what it reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS`
+//! compares CPU time with the database's own loader, `road latency [RECORDS A SECOND]` how soon rows are seen; `road python
+//! RECORDS` throughput with a script's; `road memory` measures what the program takes for a demo's worth of records.
 
 use anyhow::bail;
 use changegate_benches::table::Table;
-use changegate_benches::{actors, loader, python, road};
+use changegate_benches::{actors, latency, loader, python, road};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,9 +24,11 @@ fn main() -> anyhow::Result<()> {
         ["shapes", records] => table.shapes(&road::shapes(records.parse()?)?),
         ["python", records] => table.throughput(&python::throughput(records.parse()?)?),
         ["loader", records] => table.loader(&loader::figures(records.parse()?)?),
+        ["latency"] => table.latency(&latency::figures(None)?),
+        ["latency", rate] => table.latency(&latency::figures(Some(rate.parse()?))?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!(
-            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road memory"
+            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road latency [RECORDS A SECOND] | road memory"
         ),
     }
     println!("{table}");
