@@ -15,6 +15,7 @@ pub mod python;
 pub mod records;
 pub mod road;
 pub mod stage;
+pub mod stall;
 pub mod table;
 
 /// Kafka's time of every record.

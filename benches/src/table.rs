@@ -12,6 +12,7 @@ use crate::latency;
 use crate::loader;
 use crate::python::Throughput;
 use crate::road::{Instructions, Memory, Shapes};
+use crate::stall;
 
 /// What a figure must keep, and where it should go.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -272,6 +273,35 @@ impl Table {
             "latency",
             "sent to seen, 99 in 100: ours / Kafka engine, 1 s flush",
             figures.ours_over_theirs,
+            2,
+        );
+    }
+
+    /// A server that stands still.
+    pub fn stall(&mut self, figures: &stall::Figures) {
+        let each = [
+            ("resident memory of `serve` at rest, MiB", figures.rest_mib),
+            (
+                "at full rate, right before ClickHouse stalls, MiB",
+                figures.before_mib,
+            ),
+            ("the most during the stall, MiB", figures.peak_mib),
+            ("the most until all was written, MiB", figures.all_mib),
+            (
+                "what the settings allow to be under way, MiB",
+                figures.configured_mib,
+            ),
+        ];
+        for (figure, value) in each {
+            self.add(figure, value, 0);
+        }
+        self.bounded(
+            "stall",
+            &format!(
+                "growth while ClickHouse stalls {} s / configured bytes",
+                figures.seconds
+            ),
+            figures.growth_over_configured,
             2,
         );
     }

@@ -2,11 +2,12 @@
 //! event where so many actors are known with 1,000; `road instructions [RECORDS]` counts instructions against a consumer
 //! that drops what it reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS`
 //! compares CPU time with the database's own loader, `road latency [RECORDS A SECOND]` how soon rows are seen; `road python
-//! RECORDS` throughput with a script's; `road memory` measures what the program takes for a demo's worth of records.
+//! RECORDS` throughput with a script's; `road memory` measures what the program takes for a demo's worth of records,
+//! `road stall [SECONDS]` what it takes more while the server stands still.
 
 use anyhow::bail;
 use changegate_benches::table::Table;
-use changegate_benches::{actors, latency, loader, python, road};
+use changegate_benches::{actors, latency, loader, python, road, stall};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,9 +27,11 @@ fn main() -> anyhow::Result<()> {
         ["loader", records] => table.loader(&loader::figures(records.parse()?)?),
         ["latency"] => table.latency(&latency::figures(None)?),
         ["latency", rate] => table.latency(&latency::figures(Some(rate.parse()?))?),
+        ["stall"] => table.stall(&stall::figures(60)?),
+        ["stall", seconds] => table.stall(&stall::figures(seconds.parse()?)?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!(
-            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road latency [RECORDS A SECOND] | road memory"
+            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road latency [RECORDS A SECOND] | road memory | road stall [SECONDS]"
         ),
     }
     println!("{table}");
