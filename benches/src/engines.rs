@@ -1,5 +1,6 @@
 //! Real engines and the program against them, for what is measured end to end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
 use changegate_kafka::{Sender, Settings};
+use changegate_simulator::{Config, Simulation, header_pairs};
 use changegate_telemetry::{Clock as _, SystemClock};
 
 use crate::{machine, records};
@@ -30,6 +32,20 @@ impl Topic {
             source: "aws.cloudtrail".to_owned(),
             partitions: 4,
         }
+    }
+
+    /// One for each source, by its name.
+    pub fn of_all_sources() -> BTreeMap<&'static str, Self> {
+        changegate_normalize::source_names()
+            .map(|source| {
+                let topic = Self {
+                    name: format!("changegate.raw.{source}.v1"),
+                    source: source.to_owned(),
+                    partitions: 4,
+                };
+                (source, topic)
+            })
+            .collect()
     }
 }
 
@@ -248,6 +264,38 @@ snapshot_interval = "12h"
             sender.send(&topic.name, None, &[], record.as_bytes(), now_ms())?;
         }
         Ok(sender.finish(Duration::from_secs(120))?)
+    }
+
+    /// Sends what a made-up organisation does, each record to the topic of its source, and shows it. How many.
+    ///
+    /// # Errors
+    /// Those of the client library and of `each`; a broker that does not take them within minutes.
+    pub fn simulate(
+        &self,
+        topics: &BTreeMap<&'static str, Topic>,
+        config: Config,
+        mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        let mut sender = self.sender()?;
+        let mut sent = 0;
+        Simulation::new(config).run(|emitted| -> anyhow::Result<()> {
+            let Some(topic) = topics.get(emitted.source) else {
+                return Ok(());
+            };
+            let headers = header_pairs(emitted.headers);
+            sender.send(
+                &topic.name,
+                emitted.key,
+                &headers,
+                emitted.value,
+                emitted.record_time_ms,
+            )?;
+            each(emitted.value)?;
+            sent += 1;
+            Ok(())
+        })?;
+        sender.finish(Duration::from_secs(120))?;
+        Ok(sent)
     }
 
     /// Records whose rows are in the ledger.

@@ -12,6 +12,7 @@ pub mod latency;
 pub mod loader;
 pub mod machine;
 pub mod python;
+pub mod questions;
 pub mod records;
 pub mod road;
 pub mod stage;

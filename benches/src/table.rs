@@ -11,6 +11,7 @@ use crate::forest;
 use crate::latency;
 use crate::loader;
 use crate::python::Throughput;
+use crate::questions;
 use crate::road::{Instructions, Memory, Shapes};
 use crate::stall;
 
@@ -304,6 +305,26 @@ impl Table {
             figures.growth_over_configured,
             2,
         );
+    }
+
+    /// Answers to people.
+    pub fn questions(&mut self, figures: &questions::Figures) {
+        let changes = thousands(figures.changes);
+        self.add(
+            &format!("questions over {changes} changes: s, half of all runs"),
+            figures.half,
+            3,
+        );
+        self.bounded(
+            "questions",
+            &format!("questions over {changes} changes: s, 95 in 100 runs"),
+            figures.most,
+            2,
+        );
+        for (heading, seconds) in &figures.slowest {
+            let heading: String = heading.chars().take(50).collect();
+            self.add(&format!("  slowest: {heading}"), *seconds, 2);
+        }
     }
 
     /// The figures that are out of their bounds.

@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{actors, engines, forest, latency, loader, python, road, stall};
+use changegate_benches::{actors, engines, forest, latency, loader, python, questions, road, stall};
 use serde_json::Value;
 
 /// As in the program: some parts do its work in this process.
@@ -25,7 +25,7 @@ const SPREAD_MAX: f64 = 1.02;
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 /// What can run alone, in the order of the table.
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("times", times),
     ("stages", stages),
     ("actors", |table| {
@@ -62,6 +62,10 @@ const PARTS: [(&str, Part); 11] = [
     }),
     ("stall", |table| {
         table.stall(&stall::figures(60)?);
+        Ok(())
+    }),
+    ("questions", |table| {
+        table.questions(&questions::figures(20_000_000)?);
         Ok(())
     }),
 ];

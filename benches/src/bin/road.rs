@@ -3,11 +3,11 @@
 //! that drops what it reads, `road shapes RECORDS` at several numbers of partitions and workers; `road loader RECORDS`
 //! compares CPU time with the database's own loader, `road latency [RECORDS A SECOND]` how soon rows are seen; `road python
 //! RECORDS` throughput with a script's; `road memory` measures what the program takes for a demo's worth of records,
-//! `road stall [SECONDS]` what it takes more while the server stands still.
+//! `road stall [SECONDS]` what it takes more while the server stands still, `road questions [CHANGES]` how long people wait for answers over so many changes.
 
 use anyhow::bail;
 use changegate_benches::table::Table;
-use changegate_benches::{actors, latency, loader, python, road, stall};
+use changegate_benches::{actors, latency, loader, python, questions, road, stall};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,9 +29,11 @@ fn main() -> anyhow::Result<()> {
         ["latency", rate] => table.latency(&latency::figures(Some(rate.parse()?))?),
         ["stall"] => table.stall(&stall::figures(60)?),
         ["stall", seconds] => table.stall(&stall::figures(seconds.parse()?)?),
+        ["questions"] => table.questions(&questions::figures(20_000_000)?),
+        ["questions", changes] => table.questions(&questions::figures(changes.parse()?)?),
         ["consume", bootstrap, topic, records] => road::consume(bootstrap, topic, records.parse()?)?,
         _ => bail!(
-            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road latency [RECORDS A SECOND] | road memory | road stall [SECONDS]"
+            "road actors [ACTORS] | road instructions [RECORDS] | road shapes RECORDS | road loader RECORDS | road python RECORDS | road latency [RECORDS A SECOND] | road memory | road stall [SECONDS] | road questions [CHANGES]"
         ),
     }
     println!("{table}");
