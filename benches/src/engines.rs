@@ -382,6 +382,14 @@ impl Drop for Engines {
     }
 }
 
+/// The program, with no configuration.
+///
+/// # Errors
+/// Where it was not built.
+pub fn program_alone() -> anyhow::Result<Command> {
+    Ok(Command::new(program()?))
+}
+
 /// The program of this build.
 fn program() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
