@@ -1,5 +1,6 @@
 //! Real engines and the program against them, for what is measured end to end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use changegate_engines::{ClickHouse, ClickHouseOptions, Kafka, KafkaOptions};
 use changegate_kafka::{Sender, Settings};
+use changegate_simulator::{Config, Simulation, header_pairs};
 use changegate_telemetry::{Clock as _, SystemClock};
 
 use crate::{machine, records};
@@ -30,6 +32,20 @@ impl Topic {
             source: "aws.cloudtrail".to_owned(),
             partitions: 4,
         }
+    }
+
+    /// One for each source, by its name.
+    pub fn of_all_sources() -> BTreeMap<&'static str, Self> {
+        changegate_normalize::source_names()
+            .map(|source| {
+                let topic = Self {
+                    name: format!("changegate.raw.{source}.v1"),
+                    source: source.to_owned(),
+                    partitions: 4,
+                };
+                (source, topic)
+            })
+            .collect()
     }
 }
 
@@ -250,6 +266,38 @@ snapshot_interval = "12h"
         Ok(sender.finish(Duration::from_secs(120))?)
     }
 
+    /// Sends what a made-up organisation does, each record to the topic of its source, and shows it. How many.
+    ///
+    /// # Errors
+    /// Those of the client library and of `each`; a broker that does not take them within minutes.
+    pub fn simulate(
+        &self,
+        topics: &BTreeMap<&'static str, Topic>,
+        config: Config,
+        mut each: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        let mut sender = self.sender()?;
+        let mut sent = 0;
+        Simulation::new(config).run(|emitted| -> anyhow::Result<()> {
+            let Some(topic) = topics.get(emitted.source) else {
+                return Ok(());
+            };
+            let headers = header_pairs(emitted.headers);
+            sender.send(
+                &topic.name,
+                emitted.key,
+                &headers,
+                emitted.value,
+                emitted.record_time_ms,
+            )?;
+            each(emitted.value)?;
+            sent += 1;
+            Ok(())
+        })?;
+        sender.finish(Duration::from_secs(120))?;
+        Ok(sent)
+    }
+
     /// Records whose rows are in the ledger.
     ///
     /// # Errors
@@ -262,24 +310,47 @@ snapshot_interval = "12h"
     ///
     /// # Errors
     /// A program that ends before, or writes nothing for ten minutes, with the end of its log.
-    pub fn run(&self, mut serve: Command, database: &str, records: u64) -> anyhow::Result<Child> {
-        let log = self.folder.join(format!("{database}.log"));
-        let file = std::fs::File::create(&log)?;
-        let mut running = serve
+    pub fn run(&self, serve: Command, database: &str, records: u64) -> anyhow::Result<Child> {
+        let mut running = self.serve(serve, database)?;
+        match self.wait(&mut running, database, records) {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                running.kill().and_then(|()| running.wait())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the program's stream.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn serve(&self, mut serve: Command, database: &str) -> anyhow::Result<Child> {
+        let file = std::fs::File::create(self.log(database))?;
+        serve
             .arg("serve")
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .with_context(|| format!("starting {serve:?}"))?;
-        let done = self.wait_for(database, records, &mut running);
-        if let Err(error) = done {
-            running.kill().and_then(|()| running.wait())?;
-            let said = std::fs::read_to_string(&log)?;
-            let lines: Vec<&str> = said.lines().collect();
-            let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
-            bail!("{error:#}; it said\n{}", end.join("\n"));
-        }
-        Ok(running)
+            .with_context(|| format!("starting {serve:?}"))
+    }
+
+    /// Waits until the program has written this many records.
+    ///
+    /// # Errors
+    /// A program that ends before, or writes nothing for ten minutes, with the end of its log.
+    pub fn wait(&self, running: &mut Child, database: &str, records: u64) -> anyhow::Result<()> {
+        let Err(error) = self.wait_for(database, records, running) else {
+            return Ok(());
+        };
+        let said = std::fs::read_to_string(self.log(database))?;
+        let lines: Vec<&str> = said.lines().collect();
+        let end = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+        bail!("{error:#}; it said\n{}", end.join("\n"))
+    }
+
+    fn log(&self, database: &str) -> PathBuf {
+        self.folder.join(format!("{database}.log"))
     }
 
     fn wait_for(&self, database: &str, records: u64, running: &mut Child) -> anyhow::Result<()> {
@@ -309,6 +380,14 @@ impl Drop for Engines {
             eprintln!("{} stays: {error}", self.folder.display());
         }
     }
+}
+
+/// The program, with no configuration.
+///
+/// # Errors
+/// Where it was not built.
+pub fn program_alone() -> anyhow::Result<Command> {
+    Ok(Command::new(program()?))
 }
 
 /// The program of this build.

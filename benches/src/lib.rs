@@ -3,17 +3,21 @@
 use changegate_normalize::{EnvironmentRule, Environments, TenantSettings, TopicSettings};
 use changegate_types::{RawRecord, TimeMicros};
 
+pub mod actors;
 pub mod counts;
 pub mod engines;
 pub mod forest;
 pub mod generic;
+pub mod latency;
 pub mod loader;
 pub mod machine;
 pub mod python;
+pub mod questions;
 pub mod records;
 pub mod road;
 pub mod sources;
 pub mod stage;
+pub mod stall;
 pub mod table;
 pub mod vrl;
 

@@ -146,7 +146,7 @@ fn run_loader(
     engines.quiet()?;
     let before = engines.server_cpu()?;
     // The engine looks for its views every half second: both are there when it looks again.
-    for statement in [queue(engines, name, topic), changes(name, view), raw(name)] {
+    for statement in [queue(engines, name, topic, ""), changes(name, view), raw(name)] {
         engines.query(&statement)?;
     }
     let started = Instant::now();
@@ -319,12 +319,13 @@ fn unescaped(text: &str) -> String {
     text.trim().replace("\\'", "'")
 }
 
-/// Two consumers with a thread each, whole messages as they are, blocks as large as ClickHouse makes them by itself.
-fn queue(engines: &Engines, name: &str, topic: &Topic) -> String {
+/// Two consumers with a thread each, whole messages as they are, blocks as large as ClickHouse makes them by itself; and
+/// more settings.
+pub(crate) fn queue(engines: &Engines, name: &str, topic: &Topic, more: &str) -> String {
     format!(
         "CREATE TABLE {name}.queue (m String) ENGINE = Kafka SETTINGS kafka_broker_list = '{}', \
          kafka_topic_list = '{}', kafka_group_name = '{name}', kafka_format = 'RawBLOB', kafka_num_consumers = 2, \
-         kafka_thread_per_consumer = 1, kafka_max_block_size = 131072",
+         kafka_thread_per_consumer = 1, kafka_max_block_size = 131072{more}",
         engines.kafka().bootstrap,
         topic.name
     )
@@ -333,7 +334,8 @@ fn queue(engines: &Engines, name: &str, topic: &Topic) -> String {
 const PLACE_OF: &str = "_topic AS topic, toInt32(_partition) AS partition, toInt64(_offset) AS offset, \
     toDateTime64(assumeNotNull(_timestamp_ms), 6, 'UTC') AS kafka_time";
 
-fn changes(name: &str, view: View) -> String {
+/// Takes records apart.
+pub(crate) fn changes(name: &str, view: View) -> String {
     let columns = COLUMNS.map(|(column, of_tuple, alone)| {
         let filled = if view == View::Tuple { of_tuple } else { alone };
         format!("{filled} AS {column}")
@@ -348,7 +350,8 @@ fn changes(name: &str, view: View) -> String {
     )
 }
 
-fn raw(name: &str) -> String {
+/// Keeps the bytes.
+pub(crate) fn raw(name: &str) -> String {
     format!(
         "CREATE MATERIALIZED VIEW {name}.to_raw TO {name}.raw_records AS SELECT {PLACE_OF}, m AS raw FROM {name}.queue"
     )

@@ -1,11 +1,10 @@
 //! The whole road from a real broker to a real server.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use changegate_simulator::{Config, Simulation, header_pairs};
+use changegate_simulator::Config;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -188,40 +187,14 @@ pub fn consume(bootstrap: &str, topic: &str, records: u64) -> anyhow::Result<()>
 pub fn memory() -> anyhow::Result<Memory> {
     let engines = Engines::start()?;
     let name = "bench_memory";
-    let topics: BTreeMap<&str, Topic> = changegate_normalize::source_names()
-        .map(|source| {
-            let topic = Topic {
-                name: format!("changegate.raw.{source}.v1"),
-                source: source.to_owned(),
-                partitions: 4,
-            };
-            (source, topic)
-        })
-        .collect();
+    let topics = Topic::of_all_sources();
     let list: Vec<Topic> = topics.values().cloned().collect();
     let more = "[decision]\napproval_max_age = \"40d\"\nbudget_per_hour = 100000\n";
     let config = engines.prepare(name, &list, more)?;
-    let mut sender = engines.sender()?;
-    let mut sent = 0u64;
     let mut gzip = machine::Gzip::start()?;
-    Simulation::new(Config::demo(engines::now_ms())).run(|emitted| -> anyhow::Result<()> {
-        let Some(topic) = topics.get(emitted.source) else {
-            return Ok(());
-        };
-        let headers = header_pairs(emitted.headers);
-        sender.send(
-            &topic.name,
-            emitted.key,
-            &headers,
-            emitted.value,
-            emitted.record_time_ms,
-        )?;
-        gzip.line(emitted.value)?;
-        sent += 1;
-        Ok(())
-    })?;
+    let config_of_demo = Config::demo(engines::now_ms());
+    let sent = engines.simulate(&topics, config_of_demo, |value| gzip.line(value))?;
     let gzip = gzip.finish()?;
-    sender.finish(Duration::from_secs(120))?;
     let started = Instant::now();
     let running = engines.run(engines::changegate(&config)?, name, sent)?;
     let seconds = started.elapsed().as_secs_f64();

@@ -84,8 +84,7 @@ impl Stages {
                 other => bail!("a record that is no change: {other:?}"),
             }
         }
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(MODEL);
-        let model = Arc::new(Model::load(&folder, None)?);
+        let model = model()?;
         let scorer = || Scorer::new(model.clone(), Arc::new(State::new(&model, Limits::default())));
         let mut stages = Self {
             records,
@@ -99,11 +98,7 @@ impl Stages {
             scorer: scorer(),
             turns: 0,
             scores: Vec::new(),
-            thresholds: RawThresholds {
-                approve_from: 60.0,
-                deny_from: None,
-            }
-            .check()?,
+            thresholds: thresholds()?,
             versions: Versions::default(),
             rows: Vec::new(),
         };
@@ -207,8 +202,23 @@ impl Stages {
     }
 }
 
+/// The model that the repository ships.
+pub(crate) fn model() -> anyhow::Result<Arc<Model>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(MODEL);
+    Ok(Arc::new(Model::load(&folder, None)?))
+}
+
+/// Those of the defaults.
+pub(crate) fn thresholds() -> anyhow::Result<Thresholds> {
+    let raw = RawThresholds {
+        approve_from: 60.0,
+        deny_from: None,
+    };
+    Ok(raw.check()?)
+}
+
 /// A row of `changes` and one of `raw_records`.
-fn rows(
+pub(crate) fn rows(
     out: &mut Vec<u8>,
     raw: &[u8],
     normalized: &NormalizedRecord<'_>,

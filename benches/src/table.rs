@@ -6,10 +6,14 @@ use std::fmt;
 use anyhow::Context;
 use serde::Deserialize;
 
+use crate::actors;
 use crate::forest;
+use crate::latency;
 use crate::loader;
 use crate::python::Throughput;
+use crate::questions;
 use crate::road::{Instructions, Memory, Shapes};
+use crate::stall;
 use crate::vrl;
 
 /// What a figure must keep, and where it should go.
@@ -248,6 +252,102 @@ impl Table {
         );
     }
 
+    /// The same work over states of two sizes.
+    pub fn actors(&mut self, figures: &actors::Figures) {
+        let each = [
+            (
+                "whole work of an event, 1,000 actors known: CPU, us".to_owned(),
+                figures.few,
+            ),
+            (
+                format!("the same, {} actors known, us", thousands(figures.actors)),
+                figures.many,
+            ),
+        ];
+        for (figure, value) in each {
+            self.add(&figure, value, 2);
+        }
+        self.bounded(
+            "actors",
+            &format!("CPU of an event, {} actors / 1,000", thousands(figures.actors)),
+            figures.many_over_few,
+            2,
+        );
+    }
+
+    /// From sent to seen.
+    pub fn latency(&mut self, figures: &latency::Figures) {
+        self.add(
+            "half load on this machine: records a second",
+            figures.rate as f64,
+            0,
+        );
+        let each = [
+            ("sent to seen, ours: ms, half of the rows", figures.ours_half),
+            ("the same, 99 in 100", figures.ours),
+            ("sent to seen, Kafka engine: ms, half", figures.theirs_half),
+            ("the same, 99 in 100", figures.theirs),
+        ];
+        for (figure, value) in each {
+            self.add(figure, value, 0);
+        }
+        self.bounded(
+            "latency",
+            "sent to seen, 99 in 100: ours / Kafka engine, 1 s flush",
+            figures.ours_over_theirs,
+            2,
+        );
+    }
+
+    /// A server that stands still.
+    pub fn stall(&mut self, figures: &stall::Figures) {
+        let each = [
+            ("resident memory of `serve` at rest, MiB", figures.rest_mib),
+            (
+                "at full rate, right before ClickHouse stalls, MiB",
+                figures.before_mib,
+            ),
+            ("the most during the stall, MiB", figures.peak_mib),
+            ("the most until all was written, MiB", figures.all_mib),
+            (
+                "what the settings allow to be under way, MiB",
+                figures.configured_mib,
+            ),
+        ];
+        for (figure, value) in each {
+            self.add(figure, value, 0);
+        }
+        self.bounded(
+            "stall",
+            &format!(
+                "growth while ClickHouse stalls {} s / configured bytes",
+                figures.seconds
+            ),
+            figures.growth_over_configured,
+            2,
+        );
+    }
+
+    /// Answers to people.
+    pub fn questions(&mut self, figures: &questions::Figures) {
+        let changes = thousands(figures.changes);
+        self.add(
+            &format!("questions over {changes} changes: s, half of all runs"),
+            figures.half,
+            3,
+        );
+        self.bounded(
+            "questions",
+            &format!("questions over {changes} changes: s, 95 in 100 runs"),
+            figures.most,
+            2,
+        );
+        for (heading, seconds) in &figures.slowest {
+            let heading: String = heading.chars().take(50).collect();
+            self.add(&format!("  slowest: {heading}"), *seconds, 2);
+        }
+    }
+
     /// The figures that are out of their bounds.
     pub fn broken(&self) -> &[String] {
         &self.broken
@@ -267,9 +367,30 @@ impl fmt::Display for Table {
     }
 }
 
+/// 100000 as `100,000`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_cut_in_threes() {
+        assert_eq!(
+            [7, 1_000, 20_000_000].map(thousands),
+            ["7", "1,000", "20,000,000"]
+        );
+    }
 
     #[test]
     fn what_is_out_of_bounds_is_told() {

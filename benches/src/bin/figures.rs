@@ -9,8 +9,14 @@ use anyhow::{Context, bail, ensure};
 use changegate_benches::counts::Counts;
 use changegate_benches::stage::BLOCK;
 use changegate_benches::table::Table;
-use changegate_benches::{engines, forest, loader, python, road, sources, vrl};
+use changegate_benches::{
+    actors, engines, forest, latency, loader, python, questions, road, sources, stall, vrl,
+};
 use serde_json::Value;
+
+/// As in the program: some parts do its work in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Records of the shorter and the longer run of a stage.
 const LENGTHS: [u64; 2] = [1_000, 3_000];
@@ -21,9 +27,13 @@ const SPREAD_MAX: f64 = 1.02;
 type Part = fn(&mut Table) -> anyhow::Result<()>;
 
 /// What can run alone, in the order of the table.
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 13] = [
     ("times", times),
     ("stages", stages),
+    ("actors", |table| {
+        table.actors(&actors::figures(100_000)?);
+        Ok(())
+    }),
     ("road", |table| {
         table.instructions(&road::instructions(5_000)?);
         Ok(())
@@ -48,8 +58,20 @@ const PARTS: [(&str, Part); 9] = [
         table.loader(&loader::figures(300_000)?);
         Ok(())
     }),
+    ("latency", |table| {
+        table.latency(&latency::figures(None)?);
+        Ok(())
+    }),
     ("memory", |table| {
         table.memory(&road::memory()?);
+        Ok(())
+    }),
+    ("stall", |table| {
+        table.stall(&stall::figures(60)?);
+        Ok(())
+    }),
+    ("questions", |table| {
+        table.questions(&questions::figures(20_000_000)?);
         Ok(())
     }),
 ];

@@ -26,6 +26,8 @@ mod ledger;
 /// Bringing a database to this version.
 pub mod migrate;
 mod native;
+/// Questions that people ask.
+pub mod questions;
 mod recovery;
 mod stored;
 

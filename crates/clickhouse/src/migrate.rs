@@ -55,6 +55,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "hop",
         sql: include_str!("../migrations/0003_hop.sql"),
     },
+    Migration {
+        version: 4,
+        name: "questions",
+        sql: include_str!("../migrations/0004_questions.sql"),
+    },
 ];
 
 /// What a run did.

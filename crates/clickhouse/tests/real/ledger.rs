@@ -385,6 +385,34 @@ pub(crate) fn copies_are_shown_once(server: &Server) {
     );
 }
 
+/// Rows that differ from a copy in one thing only are no copies of it, whichever thing that is.
+pub(crate) fn a_copy_hides_only_itself(server: &Server) {
+    server.migrate("keys");
+    let admin = server.admin("keys");
+    let columns = "topic, incarnation, partition, offset, child, batch_id, attempt";
+    let rows = [
+        "('a', 1, 2, 3, 4, 5, 6)",
+        "('b', 1, 2, 3, 4, 5, 6)",
+        "('a', 0, 2, 3, 4, 5, 6)",
+        "('a', 1, 0, 3, 4, 5, 6)",
+        "('a', 1, 2, 4, 4, 5, 6)",
+        "('a', 1, 2, 3, 5, 5, 6)",
+        "('a', 1, 2, 3, 4, 18446744073709551615, 6)",
+        "('a', 1, 2, 3, 4, 5, 255)",
+    ];
+    for statement in [
+        format!("INSERT INTO keys.changes ({columns}) VALUES {}", rows.join(", ")),
+        format!("INSERT INTO keys.superseded ({columns}, why) VALUES ('a', 1, 2, 3, 4, 5, 6, 'late_insert')"),
+    ] {
+        server.wait(admin.execute(&statement)).expect("inserted");
+    }
+    let shown = format!(
+        "SELECT count(), countIf(({columns}) = {}) FROM v_changes",
+        rows[0]
+    );
+    assert_eq!(server.ask(&admin, &shown).expect("asked"), "7\t0\n");
+}
+
 /// A batch that died wrote a redelivery's row after its successor had written and named its own.
 pub(crate) fn every_row_of_a_redelivery_is_set_aside(server: &Server) {
     let ledger = server.ledger("redeliveries");

@@ -39,6 +39,7 @@ const TESTS: &[Test] = &[
         ledger::rows_from_the_hop_are_found_by_its_positions,
     ),
     ("copies_are_shown_once", ledger::copies_are_shown_once),
+    ("a_copy_hides_only_itself", ledger::a_copy_hides_only_itself),
     (
         "every_row_of_a_redelivery_is_set_aside",
         ledger::every_row_of_a_redelivery_is_set_aside,

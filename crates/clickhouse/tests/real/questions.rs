@@ -2,32 +2,11 @@
 
 use std::path::Path;
 
+use changegate_clickhouse::questions;
 use changegate_types::{ChangeEvent, Keyed128, Mark, Marks, Resource, TimeMicros, Verb};
 
 use crate::rows::{Block, TIME, context, event};
 use crate::server::Server;
-
-struct Question {
-    heading: String,
-    sql: String,
-}
-
-/// `## heading`, then one block of SQL.
-fn questions(page: &str) -> Vec<Question> {
-    let mut found = Vec::new();
-    for part in page.split("\n## ").skip(1) {
-        let heading = part.lines().next().unwrap_or_default().to_owned();
-        let sql = part
-            .split("```sql\n")
-            .nth(1)
-            .and_then(|rest| rest.split("```").next());
-        found.push(Question {
-            heading,
-            sql: sql.expect("a block of SQL under each heading").trim().to_owned(),
-        });
-    }
-    found
-}
 
 fn load(server: &Server) {
     let ledger = server.ledger("questions");
@@ -103,21 +82,17 @@ fn load(server: &Server) {
 pub(crate) fn every_question_has_an_answer(server: &Server) {
     load(server);
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/questions.md");
-    let questions = questions(&std::fs::read_to_string(page).expect("docs/questions.md"));
+    let page = std::fs::read_to_string(page).expect("docs/questions.md");
+    let questions = questions::in_page(&page).expect("a block of SQL under each heading");
     assert!(questions.len() >= 15, "{} questions", questions.len());
-    for Question { heading, sql } in questions {
-        let user = if sql.contains("raw_changes") {
-            "auditor"
-        } else {
-            "reader"
-        };
+    for question in questions {
+        let heading = &question.heading;
+        let user = if question.needs_raw() { "auditor" } else { "reader" };
         let client = server.client_as("questions", user, user);
         // The rows are of a fixed day; the page tells its readers to look back in the same way.
-        let sql = sql.replace("now()", "toDateTime('2026-08-15 14:32:00', 'UTC')");
         let answer = server
-            .ask(&client, &sql)
+            .ask(&client, &question.at("2026-08-15 14:32:00"))
             .unwrap_or_else(|error| panic!("{heading}: {error}"));
-        let good_when_empty = heading.ends_with("(empty is good)");
-        assert_eq!(answer.is_empty(), good_when_empty, "{heading}: {answer}");
+        assert_eq!(answer.is_empty(), question.empty_is_good(), "{heading}: {answer}");
     }
 }

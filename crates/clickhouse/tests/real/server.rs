@@ -5,7 +5,7 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 13] = [
+const DATABASES: [&str; 14] = [
     "migrations",
     "edited",
     "columns",
@@ -13,6 +13,7 @@ const DATABASES: [&str; 13] = [
     "resend",
     "recovery",
     "copies",
+    "keys",
     "redeliveries",
     "hop",
     "gaps",
