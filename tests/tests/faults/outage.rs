@@ -144,7 +144,10 @@ impl Outage {
         let read = behind + (self.feed.records - sent) - self.behind().min(behind);
         let live = pour as f64 / POUR_EVERY.as_secs_f64();
         let rate = read as f64 / took;
-        self.catch_up_min = self.catch_up_min.min(rate / live);
+        // What is read in a moment says nothing of a rate.
+        if behind as f64 >= 5.0 * live {
+            self.catch_up_min = self.catch_up_min.min(rate / live);
+        }
         println!(
             "  {reason}: {unsaved} unsaved below the positions, {behind} records behind, read at {rate:.0}/s, \
              {:.1} times the live rate",
