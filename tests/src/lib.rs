@@ -12,6 +12,7 @@ mod suite;
 mod wire;
 
 pub use beside::{Folder, Said, Up};
+pub use compare::change_of;
 pub use dice::Dice;
 pub use feed::Feed;
 pub use proxy::{Fault, Moment, Proxy, Rule};

@@ -68,7 +68,7 @@ impl<D: Desk> Desk for MeteredDesk<D> {
                 self.tables[insert.table as usize].retries.increment(again.into());
             }
             Ask::Kill(_) => self.kills.increment(1),
-            Ask::ReadBack(table, _) => self.tables[*table as usize].read_backs.increment(1),
+            Ask::ReadBack { table, .. } => self.tables[*table as usize].read_backs.increment(1),
             Ask::Note(_) | Ask::Settle(_) => {}
         }
         self.inner.submit(ask);

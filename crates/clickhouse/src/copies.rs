@@ -1,12 +1,13 @@
 //! Second copies of one position: found, put into `superseded`, counted.
 //!
-//! Of equal positions the smallest `(batch_id, attempt)` stays; copies equal in these too are shown once. Where a
-//! position is a redelivery of another one, none stays: the batch that said so named its own row only, and a batch that
-//! died before it may have written another. The same check serves recovery, the hourly round and the tests.
+//! Which of them stays is said by [`changegate_pipeline::copies::settle`]. Where a position is a redelivery of another one,
+//! none stays: the batch that said so named its own row only, and a batch that died before it may have written another.
+//! The same check serves recovery, the hourly round and the tests.
 
 use std::time::Duration;
 
 use changegate_pipeline::Encoder as _;
+use changegate_pipeline::copies::{self, Verdict};
 use changegate_pipeline::ledger::{BatchId, Copies, Operation, Span, Stamp};
 use changegate_pipeline::rows::{SupersededRow, Why};
 use changegate_types::{Position, TimeMicros};
@@ -23,34 +24,39 @@ const WINDOW: i64 = 2_000_000;
 /// How long a note in `operations` may take: a few rows, and a program that ends writes one.
 const NOTE: Duration = Duration::from_secs(3);
 
-/// One copy, `now` by the server's clock: `(offset, child, batch_id, attempt, smallest batch_id, its attempt, kafka_time, now)`.
-type Copy = (i64, i32, u64, u8, u64, u8, i64, i64);
-
-/// One more row of a position that is known as a redelivery, and of what.
+/// A position of which more or less than one row is shown.
 #[derive(clickhouse::Row, Deserialize)]
-struct Redelivered {
+struct Found {
     offset: i64,
     child: i32,
-    batch_id: u64,
-    attempt: u8,
+    /// Of each of its rows: batch, attempt, whether it is named as a copy, and as one of several that are equal.
+    rows: Vec<(u64, u8, u8, u8)>,
+    kafka: i64,
+    is_redelivery: u8,
     of_topic: String,
     of_incarnation: u32,
     of_partition: i32,
     of_offset: i64,
     of_child: i32,
-    kafka: i64,
+    /// By the server's clock.
     now: i64,
 }
 
-/// Rows of `superseded` that call a position of the span a redelivery. Two positions that call each other so (read in
-/// another order by another process) are left out: one of them must stay.
+/// Positions of the span that are redeliveries, and of what. Two positions may call each other so, read in another order
+/// by another process, and one of them must stay: the larger batch is right.
 fn redeliveries() -> String {
     format!(
-        "{IN_SPAN} AND why = 'redelivery' AND \
-         (offset, child, of_topic, of_incarnation, of_partition, of_offset, of_child) GLOBAL NOT IN \
-         (SELECT of_offset, of_child, topic, incarnation, partition, offset, child FROM superseded \
-          WHERE why = 'redelivery' AND of_topic = {{topic:String}} AND of_incarnation = {{incarnation:UInt32}} \
-          AND of_partition = {{partition:Int32}} AND of_offset >= {{from:Int64}} AND of_offset < {{to:Int64}})"
+        "SELECT offset, child, min(called) AS original FROM \
+         (SELECT offset, child, (toString(of_topic), of_incarnation, of_partition, of_offset, of_child) AS called, \
+          max((batch_id, attempt)) AS said FROM superseded WHERE {IN_SPAN} AND why = 'redelivery' \
+          GROUP BY offset, child, called) AS calls \
+         GLOBAL LEFT JOIN \
+         (SELECT of_offset, of_child, (toString(topic), incarnation, partition, offset, child) AS by, \
+          max((batch_id, attempt)) AS answered FROM superseded WHERE why = 'redelivery' AND of_topic = {{topic:String}} \
+          AND of_incarnation = {{incarnation:UInt32}} AND of_partition = {{partition:Int32}} \
+          AND of_offset >= {{from:Int64}} AND of_offset < {{to:Int64}} GROUP BY of_offset, of_child, by) AS answers \
+         ON offset = of_offset AND child = of_child AND called = by \
+         WHERE said > answered GROUP BY offset, child"
     )
 }
 
@@ -110,7 +116,7 @@ impl LedgerClient {
 
     async fn settle_span(&self, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
         if self.stand(span.topic) == Stand::RAW {
-            self.settle_changes(span, copies).await?;
+            self.settle_table(Table::Changes, span, copies).await?;
         } else {
             // Rows stand where their raw records do.
             for (topic, incarnation, partition, first, last) in self.raw_spans(span).await? {
@@ -121,59 +127,26 @@ impl LedgerClient {
                     from: first,
                     to: last.saturating_add(1),
                 };
-                self.settle_changes(&raw, copies).await?;
+                self.settle_table(Table::Changes, &raw, copies).await?;
             }
         }
         self.settle_table(Table::Rejected, span, copies).await?;
         self.settle_table(Table::RawRecords, span, copies).await
     }
 
-    async fn settle_changes(&self, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
-        let found = self.redelivered(span).await?;
-        let mut rows = Vec::new();
-        for copy in &found {
-            RowBinary.superseded(&redelivered(span, copy), &mut rows);
-        }
-        self.insert_plain(Table::Superseded, &rows, self.read_timeout())
-            .await?;
-        copies.late_inserts += found.len() as u64;
-        self.settle_table(Table::Changes, span, copies).await
-    }
-
     async fn settle_table(&self, table: Table, span: &Span<'_>, copies: &mut Copies) -> Result<(), Error> {
-        let found = self.copies_of(table, span).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
         let mut rows = Vec::new();
-        for copy in &found {
-            RowBinary.superseded(&superseded(span, copy), &mut rows);
+        for found in &self.unsettled(table, span).await? {
+            for verdict in found.verdicts() {
+                match verdict.why {
+                    Why::Identical => copies.identical += 1,
+                    Why::LateInsert | Why::Redelivery => copies.late_inserts += 1,
+                }
+                RowBinary.superseded(&found.note(span, &verdict), &mut rows);
+            }
         }
         self.insert_plain(Table::Superseded, &rows, self.read_timeout())
-            .await?;
-        let identical = found.iter().filter(|copy| is_identical(copy)).count() as u64;
-        copies.identical += identical;
-        copies.late_inserts += found.len() as u64 - identical;
-        Ok(())
-    }
-
-    /// Rows of redelivered positions within the span that `superseded` does not name yet.
-    async fn redelivered(&self, span: &Span<'_>) -> Result<Vec<Redelivered>, Error> {
-        let redeliveries = redeliveries();
-        let sql = format!(
-            "SELECT offset, child, batch_id, attempt, original.1 AS of_topic, original.2 AS of_incarnation, \
-             original.3 AS of_partition, original.4 AS of_offset, original.5 AS of_child, kafka, \
-             toUnixTimestamp64Micro(now64(6)) AS now FROM \
-             (SELECT offset, child, batch_id, attempt, toUnixTimestamp64Micro(max(kafka_time)) AS kafka FROM changes \
-              WHERE {IN_SPAN} AND (offset, child) GLOBAL IN (SELECT offset, child FROM superseded WHERE {redeliveries}) \
-              GROUP BY offset, child, batch_id, attempt) AS written GLOBAL INNER JOIN \
-             (SELECT offset, child, min((toString(of_topic), of_incarnation, of_partition, of_offset, of_child)) AS original \
-              FROM superseded WHERE {redeliveries} GROUP BY offset, child) AS originals USING (offset, child) \
-             WHERE (offset, child, batch_id, attempt) GLOBAL NOT IN \
-             (SELECT offset, child, batch_id, attempt FROM superseded WHERE {IN_SPAN} AND why != 'identical') \
-             ORDER BY offset, child, batch_id, attempt"
-        );
-        self.all("redeliveries", self.within_span(&sql, span)).await
+            .await
     }
 
     /// Where the rows stand that came of records of the hop within the span.
@@ -186,33 +159,43 @@ impl LedgerClient {
         self.all("raw spans", self.within_span(&sql, span)).await
     }
 
-    /// Copies within the span that `superseded` does not name yet.
-    async fn copies_of(&self, table: Table, span: &Span<'_>) -> Result<Vec<Copy>, Error> {
+    /// Positions within the span that are not shown as [`copies::settle`] says.
+    async fn unsettled(&self, table: Table, span: &Span<'_>) -> Result<Vec<Found>, Error> {
         let child = if table == Table::RawRecords {
             "toInt32(-1)"
         } else {
             "child"
         };
-        // Of those no row is left to show.
+        // Only rows of `changes` stand for events that may come twice.
         let redeliveries = if table == Table::Changes {
-            format!(
-                "AND (offset, child) GLOBAL NOT IN (SELECT offset, child FROM superseded WHERE {})",
-                redeliveries()
-            )
+            redeliveries()
         } else {
-            String::new()
+            format!("{} LIMIT 0", redeliveries())
         };
+        let named = |as_identical: &str| {
+            format!(
+                "(offset, child_no, batch_id, attempt) GLOBAL IN (SELECT offset, child, batch_id, attempt FROM superseded \
+                 WHERE {IN_SPAN} AND why {as_identical} 'identical')"
+            )
+        };
+        // Shown: none, of a redelivery; else one. A row that is named as identical is shown once, whatever else is said.
         let sql = format!(
-            "SELECT offset, child_no, stamp.1, stamp.2, stamps[1].1, stamps[1].2, kafka, toUnixTimestamp64Micro(now64(6)) FROM ( \
-             SELECT offset, {child} AS child_no, arraySort(groupArray((batch_id, attempt))) AS stamps, \
-             toUnixTimestamp64Micro(max(kafka_time)) AS kafka, \
-             arrayDistinct(arrayPopFront(stamps)) AS rest \
-             FROM {} WHERE {IN_SPAN} {redeliveries} GROUP BY offset, child_no HAVING count() > 1) \
-             ARRAY JOIN rest AS stamp, arrayMap(s -> toUInt8(s = stamps[1]), rest) AS same \
-             WHERE (offset, child_no, stamp.1, stamp.2, same) GLOBAL NOT IN \
-             (SELECT offset, child, batch_id, attempt, toUInt8(why = 'identical') FROM superseded \
-              WHERE {IN_SPAN} AND why != 'redelivery') \
-             ORDER BY offset, child_no",
+            "SELECT found.offset AS offset, child_no AS child, rows, kafka, is_redelivery, original.1 AS of_topic, \
+             original.2 AS of_incarnation, original.3 AS of_partition, original.4 AS of_offset, original.5 AS of_child, \
+             toUnixTimestamp64Micro(now64(6)) AS now FROM \
+             (SELECT offset, child_no, groupArray((batch_id, attempt, hidden, shown_once)) AS rows, \
+              toUnixTimestamp64Micro(max(kafka_time)) AS kafka, \
+              (offset, child_no) GLOBAL IN (SELECT offset, child FROM ({redeliveries})) AS is_redelivery FROM \
+              (SELECT offset, {child} AS child_no, batch_id, attempt, kafka_time, \
+               {} AS hidden, {} AS shown_once FROM {} WHERE {IN_SPAN}) GROUP BY offset, child_no \
+              HAVING multiIf(is_redelivery OR max(hidden AND shown_once), min(hidden) = 0, \
+               min(hidden) = 1, NOT max(shown_once), \
+               minIf((batch_id, attempt), NOT hidden) != maxIf((batch_id, attempt), NOT hidden) \
+               OR countIf(NOT hidden) > 1 AND NOT max(shown_once))) AS found \
+             GLOBAL LEFT JOIN ({redeliveries}) AS originals \
+             ON found.offset = originals.offset AND child_no = originals.child ORDER BY offset, child",
+            named("!="),
+            named("="),
             table.name()
         );
         self.all("copies", self.within_span(&sql, span)).await
@@ -234,64 +217,51 @@ impl LedgerClient {
     }
 }
 
-/// Equal in batch and attempt to the row that stays: the row itself, to be shown once.
-fn is_identical(&(_, _, batch, attempt, of_batch, of_attempt, ..): &Copy) -> bool {
-    (batch, attempt) == (of_batch, of_attempt)
-}
-
-fn position<'a>(span: &Span<'a>, offset: i64) -> Position<'a> {
-    Position {
-        topic: span.topic,
-        incarnation: span.incarnation,
-        partition: span.partition,
-        offset,
+impl Found {
+    fn verdicts(&self) -> Vec<Verdict> {
+        let rows = self
+            .rows
+            .iter()
+            .map(|(batch, attempt, hidden, shown_once)| copies::Row {
+                stamp: Stamp {
+                    batch: BatchId(*batch),
+                    attempt: *attempt,
+                },
+                hidden: *hidden == 1,
+                shown_once: *shown_once == 1,
+            });
+        copies::settle(&rows.collect::<Vec<_>>(), self.is_redelivery == 1)
     }
-}
 
-fn redelivered<'a>(span: &Span<'a>, copy: &'a Redelivered) -> SupersededRow<'a> {
-    SupersededRow {
-        position: position(span, copy.offset),
-        child: copy.child,
-        stamp: Stamp {
-            batch: BatchId(copy.batch_id),
-            attempt: copy.attempt,
-        },
-        why: Why::Redelivery,
-        of: Position {
-            topic: &copy.of_topic,
-            incarnation: copy.of_incarnation,
-            partition: copy.of_partition,
-            offset: copy.of_offset,
-        },
-        of_child: copy.of_child,
-        of_stamp: Stamp::default(),
-        kafka_time: TimeMicros(copy.kafka),
-        noted_time: TimeMicros(copy.now),
-    }
-}
-
-fn superseded<'a>(span: &Span<'a>, copy: &Copy) -> SupersededRow<'a> {
-    let &(offset, child, batch, attempt, of_batch, of_attempt, kafka_time, now) = copy;
-    let position = position(span, offset);
-    SupersededRow {
-        position,
-        child,
-        stamp: Stamp {
-            batch: BatchId(batch),
-            attempt,
-        },
-        why: if is_identical(copy) {
-            Why::Identical
-        } else {
-            Why::LateInsert
-        },
-        of: position,
-        of_child: child,
-        of_stamp: Stamp {
-            batch: BatchId(of_batch),
-            attempt: of_attempt,
-        },
-        kafka_time: TimeMicros(kafka_time),
-        noted_time: TimeMicros(now),
+    fn note<'a>(&'a self, span: &Span<'a>, verdict: &Verdict) -> SupersededRow<'a> {
+        let position = Position {
+            topic: span.topic,
+            incarnation: span.incarnation,
+            partition: span.partition,
+            offset: self.offset,
+        };
+        let (of, of_child) = match verdict.why {
+            Why::LateInsert | Why::Identical => (position, self.child),
+            Why::Redelivery => {
+                let original = Position {
+                    topic: &self.of_topic,
+                    incarnation: self.of_incarnation,
+                    partition: self.of_partition,
+                    offset: self.of_offset,
+                };
+                (original, self.of_child)
+            }
+        };
+        SupersededRow {
+            position,
+            child: self.child,
+            stamp: verdict.stamp,
+            why: verdict.why,
+            of,
+            of_child,
+            of_stamp: verdict.of,
+            kafka_time: TimeMicros(self.kafka),
+            noted_time: TimeMicros(self.now),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What the ledger holds: the questions that recovery asks on every assignment.
 //!
-//! Each table is asked on its own. Copies of one position are answered once, with the smallest `(batch_id,
-//! attempt)`: the one that the views show.
+//! Each table is asked on its own. Copies of one position are answered once, with the largest `(batch_id, attempt)`: the
+//! one that stays.
 
 use changegate_approval::{Ask, StoredChange};
 use changegate_pipeline::ledger::{
@@ -18,6 +18,12 @@ use crate::stored::{self, keyed};
 /// Rows of one incarnation of one partition, from an offset to before another.
 pub(crate) const IN_SPAN: &str = "topic = {topic:String} AND incarnation = {incarnation:UInt32} \
     AND partition = {partition:Int32} AND offset >= {from:Int64} AND offset < {to:Int64}";
+
+/// Of copies of one position, the one that stays comes first.
+const LAST: &str = "batch_id DESC, attempt DESC";
+
+/// What [`RecordRow`] reads.
+const RECORD: &str = "offset, raw_hash, stored_hash, batch_id, attempt";
 
 /// By which columns a row of `changes` is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +108,8 @@ impl LedgerClient {
     /// The newest rows of `raw_records` within the span, newest first.
     pub async fn newest_records(&self, span: &Span<'_>, limit: usize) -> Result<Vec<KnownRecord>, Error> {
         let sql = format!(
-            "SELECT offset, raw_hash, stored_hash FROM raw_records WHERE {IN_SPAN} \
-             ORDER BY offset DESC, batch_id, attempt LIMIT 1 BY offset LIMIT {limit}"
+            "SELECT {RECORD} FROM raw_records WHERE {IN_SPAN} \
+             ORDER BY offset DESC, {LAST} LIMIT 1 BY offset LIMIT {limit}"
         );
         let rows: Vec<RecordRow> = self.all("newest records", self.within_span(&sql, span)).await?;
         Ok(rows.into_iter().map(KnownRecord::from).collect())
@@ -112,8 +118,8 @@ impl LedgerClient {
     /// Rows of `raw_records` within the span, by offset.
     pub async fn known_records(&self, span: &Span<'_>) -> Result<Vec<KnownRecord>, Error> {
         let sql = format!(
-            "SELECT offset, raw_hash, stored_hash FROM raw_records WHERE {IN_SPAN} \
-             ORDER BY offset, batch_id, attempt LIMIT 1 BY offset"
+            "SELECT {RECORD} FROM raw_records WHERE {IN_SPAN} \
+             ORDER BY offset, {LAST} LIMIT 1 BY offset"
         );
         let rows: Vec<RecordRow> = self.all("known records", self.within_span(&sql, span)).await?;
         Ok(rows.into_iter().map(KnownRecord::from).collect())
@@ -130,7 +136,7 @@ impl LedgerClient {
         let sql = format!(
             "SELECT {offset} AS offset, {child} AS child, event_uid, content_hash, change_uid, batch_id, attempt, \
              has(marks, 'redelivery') AS redelivery, toString(approval) AS ask FROM changes WHERE {in_span} \
-             ORDER BY {offset}, {child}, batch_id, attempt LIMIT 1 BY {offset}, {child}"
+             ORDER BY {offset}, {child}, {LAST} LIMIT 1 BY {offset}, {child}"
         );
         let rows: Vec<ChangeRow> = self.all("known changes", self.within_span(&sql, span)).await?;
         Ok(rows.into_iter().map(KnownChange::from).collect())
@@ -139,19 +145,11 @@ impl LedgerClient {
     /// Rows of `rejected` within the span, by offset and child.
     pub async fn known_rejects(&self, span: &Span<'_>) -> Result<Vec<KnownReject>, Error> {
         let sql = format!(
-            "SELECT offset, child, toString(code), reason, at_byte FROM rejected WHERE {IN_SPAN} \
-             ORDER BY offset, child, batch_id, attempt LIMIT 1 BY offset, child"
+            "SELECT offset, child, toString(code) AS code, reason, at_byte, batch_id, attempt FROM rejected WHERE {IN_SPAN} \
+             ORDER BY offset, child, {LAST} LIMIT 1 BY offset, child"
         );
-        let rows: Vec<(i64, i32, String, String, u32)> =
-            self.all("known rejects", self.within_span(&sql, span)).await?;
-        let known = |(offset, child, code, reason, at_byte): (i64, i32, String, String, u32)| KnownReject {
-            offset,
-            child: child.unsigned_abs(),
-            code: RejectCode::ALL.into_iter().find(|known| known.name() == code),
-            reason,
-            at_byte,
-        };
-        Ok(rows.into_iter().map(known).collect())
+        let rows: Vec<RejectRow> = self.all("known rejects", self.within_span(&sql, span)).await?;
+        Ok(rows.into_iter().map(KnownReject::from).collect())
     }
 
     /// Offset and child of the redeliveries that `superseded` names within the span, sorted. What the check for copies
@@ -202,7 +200,7 @@ impl LedgerClient {
         let sql = format!(
             "SELECT {}, {offset} AS read_at FROM changes WHERE {in_span} AND ({row}) GLOBAL IN (SELECT {row} FROM \
              (SELECT {offset}, child, batch_id, attempt, approval, rules FROM changes WHERE {in_span} \
-             ORDER BY {row} LIMIT 1 BY {offset}, {child}) \
+             ORDER BY {offset}, {child}, {LAST} LIMIT 1 BY {offset}, {child}) \
              WHERE approval IN ('asked', 'grouped') {decided}) ORDER BY {offset}, {child} LIMIT 1 BY {offset}, {child}",
             stored::COLUMNS
         );
@@ -271,6 +269,15 @@ struct RecordRow {
     offset: i64,
     raw_hash: [u8; 32],
     stored_hash: [u8; 32],
+    batch_id: u64,
+    attempt: u8,
+}
+
+fn stamp(batch_id: u64, attempt: u8) -> Stamp {
+    Stamp {
+        batch: BatchId(batch_id),
+        attempt,
+    }
 }
 
 impl From<RecordRow> for KnownRecord {
@@ -279,6 +286,32 @@ impl From<RecordRow> for KnownRecord {
             offset: row.offset,
             raw_hash: Digest(row.raw_hash),
             stored_hash: Digest(row.stored_hash),
+            stamp: stamp(row.batch_id, row.attempt),
+        }
+    }
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct RejectRow {
+    offset: i64,
+    child: i32,
+    code: String,
+    reason: String,
+    at_byte: u32,
+    batch_id: u64,
+    attempt: u8,
+}
+
+impl From<RejectRow> for KnownReject {
+    fn from(row: RejectRow) -> Self {
+        let code = RejectCode::ALL.into_iter().find(|known| known.name() == row.code);
+        Self {
+            offset: row.offset,
+            child: row.child.unsigned_abs(),
+            code,
+            reason: row.reason,
+            at_byte: row.at_byte,
+            stamp: stamp(row.batch_id, row.attempt),
         }
     }
 }
@@ -304,10 +337,7 @@ impl From<ChangeRow> for KnownChange {
             event_uid: keyed(row.event_uid),
             content_hash: keyed(row.content_hash),
             change_uid: keyed(row.change_uid),
-            stamp: Stamp {
-                batch: BatchId(row.batch_id),
-                attempt: row.attempt,
-            },
+            stamp: stamp(row.batch_id, row.attempt),
             redelivery: row.redelivery == 1,
             ask: Ask::parse(&row.ask).unwrap_or_default(),
         }

@@ -1,5 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use changegate_pipeline::ledger::Range;
 use changegate_pipeline::log::{
@@ -65,14 +65,26 @@ impl Consumer {
         offset: i64,
         show: &mut dyn FnMut(&RawRecord<'_>),
     ) -> Result<bool, LogError> {
+        let deadline = Instant::now() + QUESTION;
+        let mut fault = None;
         loop {
-            let message = match self.reader.poll(QUESTION) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let message = match self.reader.poll(left) {
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(false),
-                Some(Err(error)) => return Err(log_error(&error)),
+                // The client tells of each attempt to connect, to whoever listens, and nobody does between two questions:
+                // after an outage it has much to tell that is over. Its answer is the record.
+                Some(Err(error)) => match log_error(&error) {
+                    LogError::Wait(reason) if !left.is_zero() => {
+                        fault = Some(reason);
+                        continue;
+                    }
+                    error => return Err(error),
+                },
                 None => {
+                    let fault = fault.map_or_else(String::new, |fault| format!(": {fault}"));
                     return Err(LogError::Wait(format!(
-                        "no answer for offset {offset} of {partition:?}"
+                        "no answer for offset {offset} of {partition:?}{fault}"
                     )));
                 }
             };
@@ -178,7 +190,7 @@ fn list<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPa
 /// A topic or partition that is not known is not fatal here: a broker that has just started, or has not yet heard of a
 /// topic that was just made, says the same for a moment. Whoever wires the workers asks at the start whether the topics are
 /// there, and watches that they stay.
-fn log_error(error: &KafkaError) -> LogError {
+pub(crate) fn log_error(error: &KafkaError) -> LogError {
     match error.rdkafka_error_code() {
         Some(code @ (Code::Fatal | Code::FencedInstanceId | Code::InvalidArgument)) => {
             LogError::Fatal(format!("{code}: {error}"))

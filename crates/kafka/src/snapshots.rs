@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use changegate_pipeline::log::LogError;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::consumer::log_error;
 use crate::producer::{Answered, Answers, not_durable};
 use crate::settings::{Error, Settings};
 
@@ -133,7 +135,9 @@ impl Snapshots {
                 }
                 // The last records may be gone by compaction.
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) => return Err(error),
+                // What the client tells of its connections, maybe of an outage that is over, is no answer.
+                Some(Err(error)) if Instant::now() >= deadline || is_final(&error) => return Err(error),
+                Some(Err(_)) => {}
                 None if Instant::now() < deadline => {}
                 None => return Err(KafkaError::Global(Code::OperationTimedOut)),
             }
@@ -141,6 +145,10 @@ impl Snapshots {
         self.reader.unassign()?;
         Ok(pieces.into_values().collect())
     }
+}
+
+fn is_final(error: &KafkaError) -> bool {
+    matches!(log_error(error), LogError::Fatal(_))
 }
 
 /// The newest snapshot of which all pieces are there.

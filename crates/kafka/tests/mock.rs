@@ -127,6 +127,43 @@ fn a_single_record_is_shown_by_its_offset() {
 }
 
 #[test]
+fn records_and_snapshots_are_read_as_soon_as_the_brokers_are_back() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("raw", 1, 1).unwrap();
+    cluster.create_topic("state", 1, 1).unwrap();
+    let settings = Settings {
+        properties: ["reconnect.backoff.ms", "reconnect.backoff.max.ms"]
+            .map(|name| (name.to_owned(), "50".to_owned()))
+            .into(),
+        ..settings(&cluster)
+    };
+    let mut sender = Sender::new(&settings).unwrap();
+    sender.send("raw", None, &[], b"value", 0).unwrap();
+    sender.finish(PATIENCE).unwrap();
+    let consumer = Consumer::join(&settings, "worker-0", &["raw"]).unwrap();
+    let partitions = joined(&consumer);
+    let mut shown = 0;
+    assert!(consumer.fetch(&partitions[0], 0, &mut |_| shown += 1).unwrap());
+    let snapshots = Snapshots::new(&settings, "state").unwrap();
+    snapshots.store(0, 1, b"learned", PATIENCE).unwrap();
+    let stored = Some((1, b"learned".to_vec()));
+    assert_eq!(snapshots.load(0, PATIENCE).unwrap(), stored);
+
+    cluster.broker_down(1).unwrap();
+    // Each attempt to connect is told, also to readers that listen only while they ask.
+    let deadline = Instant::now() + PATIENCE;
+    let mut faults = 0;
+    while faults < 10 {
+        assert!(Instant::now() < deadline, "{faults} faults were told");
+        faults += u32::from(consumer.poll(Duration::from_millis(50)).is_err());
+    }
+    cluster.broker_up(1).unwrap();
+    assert!(consumer.fetch(&partitions[0], 0, &mut |_| shown += 1).unwrap());
+    assert_eq!(shown, 2);
+    assert_eq!(snapshots.load(0, PATIENCE).unwrap(), stored);
+}
+
+#[test]
 fn a_snapshot_that_the_brokers_refuse_is_not_stored() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("state", 2, 1).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use changegate_types::Digest;
 
 use crate::crash;
-use crate::ledger::{BatchId, Error, Insert, Killed, Ledger, Operation, QueryId, Span, Table};
+use crate::ledger::{BatchId, Error, Insert, Killed, Ledger, Operation, QueryId, Span, Stamp, Table};
 
 /// One question to the ledger. One at a time is under way.
 #[derive(Debug)]
@@ -16,8 +16,15 @@ pub enum Ask {
     Insert(InsertAsk),
     /// End what may still run of the batch.
     Kill(BatchId),
-    /// Which positions are there?
-    ReadBack(Table, Vec<Place>),
+    /// Which positions have a row of this batch?
+    ReadBack {
+        /// Batch.
+        batch: BatchId,
+        /// Table.
+        table: Table,
+        /// Where to look.
+        places: Vec<Place>,
+    },
     /// Note what the system did.
     Note(Vec<Operation>),
     /// Find copies in this span.
@@ -131,7 +138,7 @@ pub fn execute(ledger: &(impl Ledger + ?Sized), ask: Ask) -> Answer {
             }
         }
         Ask::Kill(batch) => Answer::Killed(ledger.kill(batch)),
-        Ask::ReadBack(table, places) => Answer::Found(read_back(ledger, table, &places)),
+        Ask::ReadBack { batch, table, places } => Answer::Found(read_back(ledger, batch, table, &places)),
         Ask::Note(operations) => Answer::Noted(ledger.operations(&operations)),
         Ask::Settle(place) => Answer::Settled(ledger.settle_copies(Some(&place.span()))),
     }
@@ -146,21 +153,27 @@ fn points(table: Table) -> (&'static str, &'static str) {
     }
 }
 
+/// A row of a smaller batch is another one: it landed late, and says nothing of the one that is looked for. One of a
+/// larger batch will stay, whatever is written now.
 fn read_back(
     ledger: &(impl Ledger + ?Sized),
+    batch: BatchId,
     table: Table,
     places: &[Place],
 ) -> Result<Vec<(u32, i64, i32)>, Error> {
+    let is_there = |stamp: Stamp| stamp.batch >= batch;
     let mut found = Vec::new();
     for (index, place) in places.iter().enumerate() {
         let (span, index) = (place.span(), index as u32);
         match table {
             Table::Changes => {
-                let rows = ledger.known_changes(&span)?;
+                let mut rows = ledger.known_changes(&span)?;
+                rows.retain(|row| is_there(row.stamp));
                 found.extend(rows.iter().map(|row| (index, row.offset, row.child as i32)));
             }
             Table::Rejected => {
-                let rows = ledger.known_rejects(&span)?;
+                let mut rows = ledger.known_rejects(&span)?;
+                rows.retain(|row| is_there(row.stamp));
                 found.extend(rows.iter().map(|row| (index, row.offset, row.child as i32)));
             }
             Table::Superseded => {
@@ -168,7 +181,8 @@ fn read_back(
                 found.extend(rows.iter().map(|(offset, child)| (index, *offset, *child)));
             }
             Table::RawRecords => {
-                let rows = ledger.known_records(&span)?;
+                let mut rows = ledger.known_records(&span)?;
+                rows.retain(|row| is_there(row.stamp));
                 found.extend(rows.iter().map(|row| (index, row.offset, -1)));
             }
         }

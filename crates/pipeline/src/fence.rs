@@ -63,7 +63,7 @@ impl Fence {
 /// Gives out batch ids: milliseconds of the wall clock, raised where needed, then the worker's tag.
 ///
 /// An id must be greater than every id that the partition's rows and fences carry, whatever the clock says, because of
-/// equal positions the smallest id stays. The tag keeps workers of one moment apart.
+/// equal positions the largest id stays. The tag keeps workers of one moment apart.
 #[derive(Clone, Debug)]
 pub struct BatchIds {
     last: u64,
@@ -91,11 +91,6 @@ impl BatchIds {
         let millis = u64::try_from(wall_millis).unwrap_or(0);
         self.last = millis.max(self.last + 1);
         BatchId(self.last << TAG_BITS | self.tag)
-    }
-
-    /// Whether an id may be of a worker with this tag.
-    pub fn has_tag(&self, id: BatchId) -> bool {
-        id.0 & ((1 << TAG_BITS) - 1) == self.tag
     }
 }
 

@@ -2,9 +2,10 @@ use std::collections::VecDeque;
 
 use changegate_approval::StoredChange;
 
-use crate::ledger::{Error, KnownChange, KnownRecord, KnownReject, Ledger, Span};
+use crate::ledger::{BatchId, Error, KnownChange, KnownRecord, KnownReject, Ledger, Span};
 
-/// What the ledger holds of a partition at and after the start: these rows are never computed again.
+/// What the ledger holds of a partition at and after the start: these rows are not computed again, but for those that
+/// [`Known::takes_over`] leaves out.
 ///
 /// Loaded in chunks of offsets, so that it stays bounded however far the commit lags behind the ledger.
 #[derive(Debug, Default)]
@@ -18,6 +19,17 @@ pub struct Known {
     superseded: Vec<(i64, i32)>,
     requests: VecDeque<(i64, StoredChange)>,
     decisions: bool,
+    heir: Heir,
+}
+
+/// Whose rows count as written, of records that have no completion row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heir {
+    /// Anybody's.
+    #[default]
+    OfAll,
+    /// Those of the batch that the fence names; without a fence nobody's.
+    Of(Option<BatchId>),
 }
 
 /// Offsets asked for at a time.
@@ -25,12 +37,13 @@ pub const CHUNK: i64 = 50_000;
 
 impl Known {
     /// From the start up to the ledger's last row; nothing is loaded yet. `decisions`: they are published.
-    pub fn new(from: i64, until: i64, decisions: bool) -> Self {
+    pub fn new(from: i64, until: i64, decisions: bool, heir: Heir) -> Self {
         Self {
             from,
             loaded_to: from,
             until: until.max(from),
             decisions,
+            heir,
             ..Self::default()
         }
     }
@@ -102,6 +115,19 @@ impl Known {
         of_offset(&self.changes, offset, |row| row.offset)
     }
 
+    /// Whether a row is taken over as it is. Else it is written again, and the new row is the one that stays.
+    ///
+    /// Of a record without a completion row nothing was sent yet, so either is right, as long as no insert that is still
+    /// under way can put a larger stamp above the row. The fence names the largest batch that may have one. A row of an
+    /// older batch has landed late, or two owners died over it: then the last of them may not have seen it, and its own
+    /// is yet to land.
+    pub fn takes_over(&self, row: &KnownChange) -> bool {
+        match self.heir {
+            Heir::OfAll => true,
+            Heir::Of(batch) => batch == Some(row.stamp.batch) || self.record(row.offset).is_some(),
+        }
+    }
+
     /// Its rows of `rejected`, by child.
     pub fn rejects(&self, offset: i64) -> &[KnownReject] {
         of_offset(&self.rejects, offset, |row| row.offset)
@@ -112,10 +138,10 @@ impl Known {
         self.superseded.binary_search(&(offset, child)).is_ok()
     }
 
-    /// Rows up to and with this offset that send something, each once.
-    pub fn take_requests(&mut self, offset: i64) -> impl Iterator<Item = StoredChange> {
+    /// Rows up to and with this offset that send something, each once, and the offset of its record.
+    pub fn take_requests(&mut self, offset: i64) -> impl Iterator<Item = (i64, StoredChange)> {
         let due = self.requests.iter().take_while(|(at, _)| *at <= offset).count();
-        self.requests.drain(..due).map(|(_, row)| row)
+        self.requests.drain(..due)
     }
 }
 

@@ -42,32 +42,33 @@ pub trait Ledger: Send + Sync {
     /// Where the question got no answer.
     fn newest_records(&self, span: &Span<'_>, limit: usize) -> Result<Vec<KnownRecord>, Error>;
 
-    /// Rows of `raw_records` within the span, by offset. Copies of one position once.
+    /// Rows of `raw_records` within the span, by offset. Of copies, the one with the largest stamp.
     ///
     /// # Errors
     /// Where the question got no answer.
     fn known_records(&self, span: &Span<'_>) -> Result<Vec<KnownRecord>, Error>;
 
-    /// Rows of `changes` within the span, by offset and child. Of copies, the one with the smallest stamp.
+    /// Rows of `changes` within the span, by offset and child. Of copies, the one with the largest stamp.
     ///
     /// # Errors
     /// Where the question got no answer.
     fn known_changes(&self, span: &Span<'_>) -> Result<Vec<KnownChange>, Error>;
 
-    /// Rows of `rejected` within the span, by offset and child. Copies once.
+    /// Rows of `rejected` within the span, by offset and child. Of copies, the one with the largest stamp.
     ///
     /// # Errors
     /// Where the question got no answer.
     fn known_rejects(&self, span: &Span<'_>) -> Result<Vec<KnownReject>, Error>;
 
-    /// Rows of `superseded` within the span: offset and child, sorted. Copies once.
+    /// Offset and child of the redeliveries that `superseded` names within the span, sorted.
     ///
     /// # Errors
     /// Where the question got no answer.
     fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error>;
 
     /// Rows of `changes` within the span whose `approval` is `asked` or `grouped`, each with the offset of the record that
-    /// it was read from, by offset and child; with `decisions` those too that hold a decision to publish.
+    /// it was read from, by offset and child; with `decisions` those too that hold a decision to publish. Of copies, only
+    /// the one with the largest stamp is looked at.
     ///
     /// # Errors
     /// Where the question got no answer.
@@ -93,9 +94,9 @@ pub trait Ledger: Send + Sync {
     fn holes(&self, span: &Span<'_>) -> Result<Vec<Range>, Error>;
 
     /// Finds second copies of positions within the span (all of the ledger, where `None`) in `changes`, `rejected`
-    /// and `raw_records`, and puts those that are missing there into `superseded`: all but the smallest
-    /// `(batch_id, attempt)` as `late_insert`, and one row `identical` where copies are equal in both. Where a row of a
-    /// position is known as a `redelivery`, all are.
+    /// and `raw_records`, and puts into `superseded` what [`crate::copies::settle`] says is missing there. Where a row of
+    /// a position is known as a `redelivery`, all are; of two positions that call each other so, the one that the larger
+    /// batch called it.
     ///
     /// # Errors
     /// Where it got no answer. Safe to repeat.
@@ -264,7 +265,7 @@ pub struct Range {
     pub to: i64,
 }
 
-/// Which write a row came from. Of equal positions the smallest stays.
+/// Which write a row came from. Of equal positions the largest stays: see [`crate::copies`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Batch.
@@ -282,6 +283,8 @@ pub struct KnownRecord {
     pub raw_hash: Digest,
     /// Hash of the bytes that are kept.
     pub stored_hash: Digest,
+    /// Which write.
+    pub stamp: Stamp,
 }
 
 /// A row of `changes`, in short.
@@ -333,6 +336,8 @@ pub struct KnownReject {
     pub reason: String,
     /// Position of the fault.
     pub at_byte: u32,
+    /// Which write.
+    pub stamp: Stamp,
 }
 
 /// What the check for copies found and put into `superseded`.

@@ -14,6 +14,8 @@
 pub mod batch;
 /// Time as an input.
 pub mod clock;
+/// Which of several rows of one position is shown.
+pub mod copies;
 /// Named places at which tests end the process.
 pub mod crash;
 /// Asking the ledger without waiting for it.

@@ -115,20 +115,18 @@ const GAPS: usize = 1_000;
 ///
 /// A fence names the batch. A commit without one closed its batch, and no insert outlives that: the writer kills and
 /// reads back before it closes whatever it had a doubt about. Without any commit (wiped, never made) a writer may run
-/// whose fence nobody knows, so every running batch that is not in `ours` is ended: to a living worker that costs one
-/// more send.
+/// whose fence nobody knows, so every running batch is ended: to a living worker that costs one more send.
 ///
 /// # Errors
 /// Where the ledger did not confirm it.
 pub fn kill_dead(
     ledger: &(impl Ledger + ?Sized),
     committed: &[Option<Committed>],
-    ours: impl Fn(BatchId) -> bool,
 ) -> Result<u32, ledger::Error> {
     let fences = committed.iter().flatten().filter_map(fence_of);
     let mut batches: Vec<BatchId> = fences.map(|fence| fence.batch).collect();
     if committed.iter().any(Option::is_none) {
-        batches.extend(ledger.running()?.into_iter().filter(|batch| !ours(*batch)));
+        batches.extend(ledger.running()?);
     }
     batches.sort_unstable();
     batches.dedup();
@@ -139,7 +137,8 @@ pub fn kill_dead(
     Ok(killed)
 }
 
-fn fence_of(committed: &Committed) -> Option<Fence> {
+/// The fence that a commit carries, if one is open.
+pub(crate) fn fence_of(committed: &Committed) -> Option<Fence> {
     Fence::parse(&committed.metadata)
 }
 
@@ -338,24 +337,25 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
         if after <= self.marks.from {
             return Ok(after);
         }
+        let mut from = self.marks.from;
+        let mut missing = None;
+        while missing.is_none() {
+            let span = self.span(from, after);
+            let gaps = self.ledger.gaps(&span, GAPS)?;
+            let holes = self.ledger.holes(&span)?;
+            missing = gaps.iter().find_map(|gap| uncovered(*gap, &holes));
+            match gaps.last() {
+                Some(gap) if gaps.len() == GAPS => from = gap.to,
+                _ => break,
+            }
+        }
+        // After the gaps: completion rows that land late, between the two questions, fill a gap that was seen.
         let records = self.rules.batch_records_max.max(1);
         let last = self
             .ledger
             .newest_records(&self.span(self.marks.from, after), records)?;
         let last_batch = last.last().map_or(after, |oldest| oldest.offset);
-        let mut from = self.marks.from;
-        loop {
-            let span = self.span(from, after);
-            let gaps = self.ledger.gaps(&span, GAPS)?;
-            let holes = self.ledger.holes(&span)?;
-            if let Some(missing) = gaps.iter().find_map(|gap| uncovered(*gap, &holes)) {
-                return Ok(missing.min(last_batch));
-            }
-            match gaps.last() {
-                Some(gap) if gaps.len() == GAPS => from = gap.to,
-                _ => return Ok(last_batch),
-            }
-        }
+        Ok(missing.map_or(last_batch, |missing| missing.min(last_batch)))
     }
 
     fn unheld(&self) -> Result<Plan, RecoverError> {

@@ -82,11 +82,11 @@ pub struct RejectedRow<'a> {
 /// Why a row is a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
-    /// Another row has the same position and a smaller stamp.
+    /// Another row has the same position and a larger stamp.
     LateInsert,
     /// The same event stands at another position.
     Redelivery,
-    /// Several rows are equal in position and stamp: one of them is shown.
+    /// Of the rows with this position and stamp one is shown.
     Identical,
 }
 

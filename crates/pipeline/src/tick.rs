@@ -171,7 +171,7 @@ impl<P: Ports> Worker<P> {
         if !self.tick.closes.is_empty() && self.open.is_empty() && (idle || self.finishing()) {
             return self.close(now);
         }
-        if self.open.is_empty() && !self.finishing() {
+        if !self.finishing() {
             self.settle_copies();
         }
         Ok(())

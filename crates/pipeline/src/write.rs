@@ -203,10 +203,11 @@ impl WriteJob {
             Stage::Kill => Next::Ask(Ask::Kill(self.batch)),
             Stage::ReadBack => {
                 let places = places(piece, batch, parts);
-                Next::Ask(Ask::ReadBack(
-                    piece.table,
-                    places.into_iter().map(|(_, place)| place).collect(),
-                ))
+                Next::Ask(Ask::ReadBack {
+                    batch: self.batch,
+                    table: piece.table,
+                    places: places.into_iter().map(|(_, place)| place).collect(),
+                })
             }
             Stage::Asked => unreachable!("asserted above"),
         }

@@ -93,9 +93,10 @@ impl Bench {
 
     fn read_back(&mut self, offsets: &[i64]) {
         let next = self.next();
-        let Next::Ask(Ask::ReadBack(Table::Changes, places)) = next else {
+        let Next::Ask(Ask::ReadBack { batch, table, places }) = next else {
             panic!("a read-back is due, not {next:?}")
         };
+        assert_eq!((batch, table), (BatchId(7), Table::Changes));
         assert_eq!(places.len(), 1, "all rows stand in one partition");
         let found = offsets.iter().map(|offset| (0, *offset, 0)).collect();
         self.answer(Answer::Found(Ok(found)));

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod group;
+mod late;
 mod outage;
 mod recover;
 mod restart;
@@ -25,6 +26,7 @@ const DATABASES: &[&str] = &[
     "telling",
     "bad_input",
     "part",
+    "late",
 ];
 
 const TESTS: &[Test] = &[
@@ -51,6 +53,10 @@ const TESTS: &[Test] = &[
     (
         "a_revoked_member_drains_before_its_successor_starts",
         group::a_revoked_member_drains_before_its_successor_starts,
+    ),
+    (
+        "a_row_that_lands_late_asks_nobody",
+        late::a_row_that_lands_late_asks_nobody,
     ),
     (
         "a_new_version_finishes_what_the_old_one_left_open",

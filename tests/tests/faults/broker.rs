@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use changegate_tests::{Config, Dice, Feed, Message, Site, size, until};
+use changegate_tests::{Config, Dice, Feed, Message, Site, change_of, size, until};
 
 const SEED: u64 = 0x5eed_0005;
 const TOPIC: (&str, &str, i32) = ("broker.raw", "aws.cloudtrail", 2);
@@ -47,6 +47,8 @@ pub(crate) fn a_broker_that_dies_loses_no_request(_: &Site) {
         .with("decision.budget_per_hour", "1000000")
         .with("decision.publish_decisions", "true")
         .with("decision.decision_topic", format!("{DECISIONS:?}"))
+        // Shorter than the broker is away: each time the partitions are lost, and started on again when it is back.
+        .with("kafka.session_timeout", "\"3s\"")
         // The library's own longest wait between two attempts is 10 s.
         .with("kafka.properties", "{ \"reconnect.backoff.max.ms\" = 500 }");
     config.create_topics(&site);
@@ -92,16 +94,7 @@ pub(crate) fn a_broker_that_dies_loses_no_request(_: &Site) {
     let asked = texts("SELECT change_uid FROM broker.v_changes WHERE approval IN ('asked', 'grouped')");
     let [same, other] = repeats(&requests, "requests");
     // A reader that keeps the first per id.
-    let first: BTreeSet<String> = requests
-        .iter()
-        .map(|request| {
-            let body: serde_json::Value = serde_json::from_slice(&request.value).expect("JSON");
-            body["change"]["change_uid"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        })
-        .collect();
+    let first: BTreeSet<String> = requests.iter().map(|request| change_of(&request.value)).collect();
     println!(
         "  requests: {} for {} changes that ask; {same} repeats of a row, {other} from another row",
         first.len(),

@@ -290,14 +290,14 @@ pub(crate) fn killed_over_and_over_nothing_is_lost_doubled_or_altered(site: &Sit
     let (status, took) = program.terminate();
     assert!(status.success(), "SIGTERM: {status}");
     assert!(took < Duration::from_secs(10), "SIGTERM took {took:?}");
-    // Before the reference run, which sends to the same dead-letter topics.
-    site.assert_sent(&ledger, &killed);
-    site.reference(&untouched);
     // The hourly check.
     let copies = site
         .ledger("kill")
         .settle_copies(None)
         .expect("the ledger answers");
+    // Before the reference run, which sends to the same dead-letter topics.
+    site.assert_sent(&ledger, &killed);
+    site.reference(&untouched);
 
     let [records, events, batches, rows_max] = site.numbers(
         &ledger,

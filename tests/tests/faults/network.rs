@@ -72,11 +72,11 @@ pub(crate) fn a_bad_network_loses_and_doubles_nothing(site: &Site) {
         println!("  {fault:?}: {count}");
         assert_eq!(count as usize, due, "{fault:?}");
     }
-    site.assert_sent(&ledger, &struck);
-    site.reference(&config(site, "network_reference"));
     // The hourly check.
     let copies = site.ledger("network").settle_copies(None);
     let copies = copies.expect("the ledger answers");
+    site.assert_sent(&ledger, &struck);
+    site.reference(&config(site, "network_reference"));
 
     site.assert_same_rows(&ledger, "network", "network_reference");
     let [second, late] = site.numbers(

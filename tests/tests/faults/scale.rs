@@ -185,6 +185,13 @@ pub(crate) fn any_number_of_processes_writes_the_same_rows(site: &Site) {
             fleet.kill_and_restart(site, dice.below(processes as u64) as usize);
         }
         fleet.read_to(site, i64::MAX);
+        // The hourly check.
+        let copies = site.ledger(name).settle_copies(None);
+        let copies = copies.expect("the ledger answers");
+        println!(
+            "  {name}: {} second copies found by the last check",
+            copies.late_inserts + copies.identical
+        );
         site.assert_sent(&ledger, &fleet.configs[0]);
         let logs = fleet.terminate();
         let moved = logs.matches("snapshot of the shard read").count();
@@ -196,12 +203,6 @@ pub(crate) fn any_number_of_processes_writes_the_same_rows(site: &Site) {
     }
     site.reference(&whole);
     for (name, ledger) in names.into_iter().zip(&ledgers) {
-        let copies = site.ledger(name).settle_copies(None);
-        let copies = copies.expect("the ledger answers");
-        println!(
-            "  {name}: {} second copies found by the last check",
-            copies.late_inserts + copies.identical
-        );
         site.assert_same_rows(ledger, name, "scale_reference");
         // What was sent has arrived, once.
         let [sent, rows, repeats, by_hop] = site.numbers(

@@ -40,6 +40,11 @@ const TESTS: &[Test] = &[
     ),
     ("copies_are_shown_once", ledger::copies_are_shown_once),
     ("a_copy_hides_only_itself", ledger::a_copy_hides_only_itself),
+    ("a_late_insert_asks_nobody", ledger::a_late_insert_asks_nobody),
+    (
+        "no_position_loses_all_its_rows",
+        ledger::no_position_loses_all_its_rows,
+    ),
     (
         "every_row_of_a_redelivery_is_set_aside",
         ledger::every_row_of_a_redelivery_is_set_aside,

@@ -258,6 +258,22 @@ impl Block {
         RowBinary.superseded(&row, &mut self.superseded);
     }
 
+    /// Says that a row is a copy of another one at its position.
+    pub(crate) fn late(&mut self, record: &RecordContext<'_>, stays: &RecordContext<'_>) {
+        let row = SupersededRow {
+            position: record.position,
+            child: 0,
+            stamp: record.stamp,
+            why: Why::LateInsert,
+            of: stays.position,
+            of_child: 0,
+            of_stamp: stays.stamp,
+            kafka_time: record.kafka_time,
+            noted_time: TIME,
+        };
+        RowBinary.superseded(&row, &mut self.superseded);
+    }
+
     /// One record with one change.
     pub(crate) fn whole(&mut self, record: &RecordContext<'_>, event: &ChangeEvent<'_>, points: Option<f32>) {
         self.change(record, 0, event, points);

@@ -5,7 +5,7 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 14] = [
+const DATABASES: [&str; 16] = [
     "migrations",
     "edited",
     "columns",
@@ -14,6 +14,8 @@ const DATABASES: [&str; 14] = [
     "recovery",
     "copies",
     "keys",
+    "late",
+    "versions",
     "redeliveries",
     "hop",
     "gaps",

@@ -8,6 +8,7 @@ use super::lessons::Lessons;
 use super::{BlockContext, BlockRecord, Judge, Normalize, OtherLife, Scorer, Work};
 use crate::batch::{Batch, NONE, month_of};
 use crate::hop::{self, Sent};
+use crate::ledger::KnownChange;
 use crate::outgoing::Stage;
 use crate::part::Part;
 use crate::recent::{Place, PlaceRef};
@@ -129,7 +130,11 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         };
         // Whoever only normalizes leaves rows of `changes` to those who write them.
         let known = part.known.changes(offset).iter().find(|row| row.child == child);
-        if let Some(known) = known.filter(|_| hop.is_none()) {
+        let stays = |known: &&KnownChange| {
+            // What this version makes no row of cannot be written again.
+            hop.is_none() && (part.known.takes_over(known) || !matches!(what, Child::Change(_)))
+        };
+        if let Some(known) = known.filter(stays) {
             if let Child::Change(event) | Child::Learn(event) = what {
                 if known.redelivery {
                     let seen = recent.peek(known.event_uid, known.content_hash, place);
@@ -243,7 +248,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     }
                     None => place,
                 };
-                let seen = recent.see_fresh(
+                let mut seen = recent.see_fresh(
                     event.event_uid,
                     event.content_hash,
                     place,
@@ -251,6 +256,10 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                     context.fresh_under_way.get(shard),
                     batch.fresh_mut(shard),
                 );
+                if known.is_some_and(|known| !known.redelivery) {
+                    // It is written again: what was written after it may be called a copy of it.
+                    seen.copy_of = None;
+                }
                 let slot = if seen.copy_of.is_some() {
                     NONE
                 } else {

@@ -66,12 +66,17 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
                 .oldest
                 .map_or(raw.kafka_time, |oldest| oldest.min(raw.kafka_time)),
         );
-        for row in part.known.take_requests(offset) {
-            match self.rules.work {
-                Work::Whole => self.announce(&row, record.part, raw, row.child, batch),
-                Work::Score => self.announce(&row, record.part, raw, 0, batch),
+        for (at, row) in part.known.take_requests(offset) {
+            let child = match self.rules.work {
+                Work::Whole => row.child,
+                Work::Score => 0,
                 // Of rows that others have written.
-                Work::Normalize(_) => {}
+                Work::Normalize(_) => continue,
+            };
+            // What is written again asks for itself.
+            let is_new = matches!(fates.get(child as usize), Some(Fate::Row { .. }));
+            if at < offset || !is_new {
+                self.announce(&row, record.part, raw, child, batch);
             }
         }
         for row in replay.into_iter().flat_map(|replay| &replay.requests) {

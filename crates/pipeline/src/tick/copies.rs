@@ -9,13 +9,19 @@ use crate::ports::Ports;
 use crate::worker::Worker;
 
 impl<P: Ports> Worker<P> {
-    /// Past the window of rows that existed at the start, copies among them are looked for.
+    /// Past the window of rows that existed at the start, copies among them are looked for. What is in the open batch is
+    /// not written yet.
     pub(super) fn settle_copies(&mut self) {
+        let covers = &self.open.covers;
+        let written_to = |index: u32, next: i64| {
+            let open = covers.iter().find(|cover| cover.part == index);
+            open.map_or(next, |cover| cover.from)
+        };
         let due = self
             .parts
             .iter_mut()
             .zip(0..)
-            .find(|(part, _)| part.unsettled && !part.known.reaches(part.next));
+            .find(|(part, index)| part.unsettled && !part.known.reaches(written_to(*index, part.next)));
         let Some((part, index)) = due else { return };
         part.unsettled = false;
         let (from, to) = part.known.span();

@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::desk::Desk;
 use crate::error::Error;
 use crate::judge::{BlockContext, BlockRecord, Refusals, Work};
-use crate::known::Known;
+use crate::known::{Heir, Known};
 use crate::log::Log;
 use crate::observe::{Side, Trouble};
 use crate::part::Part;
@@ -148,7 +148,7 @@ impl<P: Ports> Worker<P> {
         let index = parts.len() as u32;
         let part = &self.parts[own as usize];
         let name = part.partition.clone();
-        let mut known = Known::new(offset, offset + 1, false);
+        let mut known = Known::new(offset, offset + 1, false, Heir::OfAll);
         known
             .load(
                 &*self.ledger,

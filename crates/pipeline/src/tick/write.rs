@@ -83,7 +83,7 @@ fn asked_span(batch: &Batch, ask: &Ask) -> Span {
             info_span!(parent: parent, "insert", table = insert.table.name(), rows = insert.count, query_id = %insert.query_id)
         }
         Ask::Kill(_) => info_span!(parent: parent, "kill"),
-        Ask::ReadBack(table, _) => info_span!(parent: parent, "read_back", table = table.name()),
+        Ask::ReadBack { table, .. } => info_span!(parent: parent, "read_back", table = table.name()),
         Ask::Note(_) | Ask::Settle(_) => info_span!(parent: parent, "note"),
     })
 }

@@ -5,8 +5,8 @@ use crate::clock::Now;
 use crate::error::Error;
 use crate::hop::Passed;
 use crate::judge::{OtherLife, ReadTo, Scorer, Work};
-use crate::known::Known;
-use crate::ledger::{Ledger, Operation, Span};
+use crate::known::{Heir, Known};
+use crate::ledger::{BatchId, Ledger, Operation, Span};
 use crate::log::{Log, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::part::Part;
@@ -66,8 +66,7 @@ impl<P: Ports> Worker<P> {
         now: Now,
     ) -> Result<(), RecoverError> {
         let committed = self.log.committed(partitions)?;
-        let ids = &self.ids;
-        recover::kill_dead(&*self.ledger, &committed, |batch| !ids.has_tag(batch))?;
+        recover::kill_dead(&*self.ledger, &committed)?;
         let mut plans = Vec::with_capacity(partitions.len());
         let mut operations = Vec::new();
         let mut gaps = Vec::new();
@@ -106,8 +105,9 @@ impl<P: Ports> Worker<P> {
         }
         self.judge.scorer.assigned(partitions);
         let mut parts = Vec::with_capacity(partitions.len());
-        for (partition, plan) in partitions.iter().zip(&plans) {
-            parts.push(self.part(partition, plan)?);
+        for ((partition, plan), committed) in partitions.iter().zip(&plans).zip(&committed) {
+            let fence = committed.as_ref().and_then(recover::fence_of);
+            parts.push(self.part(partition, plan, fence.map(|fence| fence.batch))?);
         }
         if !operations.is_empty() {
             self.note(operations)?;
@@ -139,11 +139,17 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn part(&mut self, partition: &TopicPartition, plan: &Plan) -> Result<Part, RecoverError> {
+    fn part(
+        &mut self,
+        partition: &TopicPartition,
+        plan: &Plan,
+        fence: Option<BatchId>,
+    ) -> Result<Part, RecoverError> {
         let topics = &self.judge.topics;
         let topic = topics.iter().position(|topic| topic.name == partition.topic);
         let topic = topic.expect("the group gives partitions of subscribed topics only");
-        let mut known = Known::new(plan.start, plan.until, self.judge.rules.decision_topic.is_some());
+        let decisions = self.judge.rules.decision_topic.is_some();
+        let mut known = Known::new(plan.start, plan.until, decisions, Heir::Of(fence));
         if plan.until > plan.start {
             known.load(
                 &*self.ledger,

@@ -120,7 +120,7 @@ pub(super) fn insert(
             .into_iter()
             .for_each(|(at, attempt)| rows.bytes[at] = attempt);
     }
-    let token = token(piece, portion, parts);
+    let token = token(batch, piece, portion, parts);
     let month = portion.month;
     let rows = portion.rows_mut(piece.table);
     let (bytes, range) = match &piece.rows {
@@ -155,12 +155,15 @@ pub(super) fn insert(
     }
 }
 
-/// Over table, positions and raw hashes: whoever writes the same rows again has the same token, whatever they score.
+/// Over batch, table, positions and raw hashes: whoever sends the same rows again has the same token.
+///
+/// Another batch has another one, though it writes the same positions. Its rows may say other things, and were an insert
+/// of a dead batch that lands late taken for it, its own rows would not be there while what they ask is sent.
 ///
 /// The rows are folded by multiplication into two lanes and only the lanes go through SHA-256, because hashing 50 bytes
 /// a row would cost more than encoding it. Offsets rise within a partition, so two sets of rows differ in what is
 /// folded, and raw hashes are SHA-256 already.
-fn token(piece: &Piece, portion: &Portion, parts: &[Part]) -> Digest {
+fn token(batch: BatchId, piece: &Piece, portion: &Portion, parts: &[Part]) -> Digest {
     let marks = &portion.rows(piece.table).marks;
     let (mut a, mut b) = (0x243f_6a88_85a3_08d3_u64, 0x1319_8a2e_0370_7344_u64);
     let mut hasher = Sha256::new();
@@ -190,6 +193,7 @@ fn token(piece: &Piece, portion: &Portion, parts: &[Part]) -> Digest {
             .rotate_left(31)
             ^ word(24).wrapping_add(record.offset as u64);
     }
+    hasher.update(batch.0.to_be_bytes());
     hasher.update(piece.table.name().as_bytes());
     hasher.update([piece.salt]);
     hasher.update(portion.month.to_be_bytes());

@@ -1,16 +1,17 @@
 //! A ledger in memory that answers badly: refusals, lost answers, inserts that land late.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
 use changegate_approval::{Ask, StoredChange};
-use changegate_pipeline::Encoder;
+use changegate_pipeline::desk::InsertAsk;
 use changegate_pipeline::ledger::{
     BatchId, Class, Copies, Error, Furthest, Insert, Killed, KnownChange, KnownRecord, KnownReject, Ledger,
     Operation, Range, Span, Stamp, Table, Tail,
 };
-use changegate_pipeline::rows::{ChangeRow, RawRow, RecordContext, RejectedRow, SupersededRow};
-use changegate_types::{Digest, Keyed128, RejectCode};
+use changegate_pipeline::rows::{ChangeRow, RawRow, RecordContext, RejectedRow, SupersededRow, Why};
+use changegate_pipeline::{Encoder, copies};
+use changegate_types::{Digest, Keyed128, Position, RejectCode};
 
 use crate::random::Random;
 
@@ -92,15 +93,76 @@ impl Row {
         }
     }
 
-    fn place(&self) -> (u32, i32, i64, i32) {
+    pub(crate) fn place(&self) -> Place {
         (self.incarnation, self.partition, self.offset, self.child)
     }
+
+    /// A row of `superseded`: what else a row holds says why and of which place.
+    fn superseded(place: Place, stamp: Stamp, why: Why, of: Place) -> Self {
+        let (incarnation, partition, offset, child) = place;
+        Self {
+            incarnation,
+            partition,
+            offset,
+            child,
+            stamp,
+            uid: u128::from(of.0) << 64 | u128::from(of.1 as u32),
+            content: u128::from(of.2 as u64) << 64 | u128::from(of.3 as u32),
+            change: 0,
+            ask: why as u8,
+            redelivery: false,
+            bad: false,
+            learned: 0,
+            raw_hash: [0; 32],
+            counts: [0; 3],
+        }
+    }
+
+    /// Of a row of `superseded`.
+    pub(crate) fn why(&self) -> Why {
+        let all = [Why::LateInsert, Why::Redelivery, Why::Identical];
+        all.into_iter().find(|why| *why as u8 == self.ask).unwrap()
+    }
+
+    fn of(&self) -> Place {
+        let (uid, content) = (self.uid, self.content);
+        (
+            (uid >> 64) as u32,
+            uid as i32,
+            (content >> 64) as i64,
+            content as i32,
+        )
+    }
+}
+
+/// The place of which this one is a redelivery. Of two that say so of each other, the larger batch is right.
+fn original(notes: &[Row], place: Place) -> Option<Place> {
+    let said = |of: Place, by: Place| {
+        let redeliveries = notes.iter().filter(|note| note.why() == Why::Redelivery);
+        let ours = redeliveries.filter(move |note| (note.place(), note.of()) == (by, of));
+        ours.map(|note| note.stamp).max()
+    };
+    let mut originals: Vec<Place> = notes
+        .iter()
+        .filter(|note| note.place() == place)
+        .map(Row::of)
+        .collect();
+    originals.retain(|of| said(*of, place) > said(place, *of));
+    originals.into_iter().min()
+}
+
+/// Incarnation, partition, offset, child.
+pub(crate) type Place = (u32, i32, i64, i32);
+
+fn read_all(bytes: &[u8]) -> Vec<Row> {
+    bytes.chunks_exact(BYTES).map(Row::read).collect()
 }
 
 #[derive(Debug)]
 struct Late {
     batch: BatchId,
     table: Table,
+    token: Digest,
     rows: Vec<Row>,
 }
 
@@ -118,6 +180,22 @@ pub(crate) struct State {
     pub(crate) lost_answers: u32,
     pub(crate) refusals: u32,
     pub(crate) copies: Copies,
+}
+
+impl State {
+    /// Whole or, where the token was seen, not at all.
+    fn take(&mut self, table: Table, token: Digest, rows: Vec<Row>) -> bool {
+        let is_new = self.tokens.insert((table, token));
+        if is_new {
+            self.tables[table as usize].extend(rows);
+        }
+        is_new
+    }
+
+    fn land(&mut self, late: Late) {
+        let landed = self.take(late.table, late.token, late.rows);
+        self.late_landed += u32::from(landed);
+    }
 }
 
 /// Shared by all workers of a run.
@@ -152,13 +230,18 @@ impl FakeLedger {
     }
 
     /// An insert that its dead sender left running: it lands some time, or is killed.
-    pub(crate) fn leave_running(&self, batch: BatchId, table: Table, bytes: &[u8]) {
-        let rows: Vec<Row> = bytes.chunks_exact(BYTES).map(Row::read).collect();
+    pub(crate) fn leave_running(&self, insert: &InsertAsk) {
+        let rows = read_all(&insert.bytes[insert.range.clone()]);
         // A bad row is refused late as well.
         if rows.iter().any(|row| row.bad) {
             return;
         }
-        self.state.lock().unwrap().late.push(Late { batch, table, rows });
+        self.state.lock().unwrap().late.push(Late {
+            batch: insert.query_id.batch,
+            table: insert.table,
+            token: insert.token,
+            rows,
+        });
     }
 
     /// With some luck an insert that runs late lands now.
@@ -168,8 +251,7 @@ impl FakeLedger {
         let mut state = self.state.lock().unwrap();
         if land && !state.late.is_empty() {
             let late = state.late.remove(0);
-            state.late_landed += 1;
-            state.tables[late.table as usize].extend(late.rows);
+            state.land(late);
         }
         if fail && state.faults {
             Err(error(Class::Unavailable))
@@ -181,8 +263,7 @@ impl FakeLedger {
     pub(crate) fn land_all(&self) {
         let mut state = self.state.lock().unwrap();
         for late in std::mem::take(&mut state.late) {
-            state.late_landed += 1;
-            state.tables[late.table as usize].extend(late.rows);
+            state.land(late);
         }
     }
 
@@ -196,7 +277,7 @@ impl FakeLedger {
                 && (span.from..span.to).contains(&row.offset);
             if inside {
                 let kept = best.entry((row.offset, row.child)).or_insert(row);
-                if row.stamp < kept.stamp {
+                if row.stamp > kept.stamp {
                     *kept = row;
                 }
             }
@@ -208,7 +289,7 @@ impl FakeLedger {
 impl Ledger for FakeLedger {
     fn insert(&self, insert: &Insert<'_>) -> Result<(), Error> {
         self.weather()?;
-        let rows: Vec<Row> = insert.rows.chunks_exact(BYTES).map(Row::read).collect();
+        let rows = read_all(insert.rows);
         assert_eq!(rows.len(), insert.count as usize, "the count is that of the rows");
         let faults = self.state.lock().unwrap().faults;
         let dice = self.random.lock().unwrap().below(100);
@@ -230,14 +311,13 @@ impl Ledger for FakeLedger {
             let late = Late {
                 batch: insert.query_id.batch,
                 table: insert.table,
+                token: insert.token,
                 rows,
             };
             state.late.push(late);
             return Err(error(Class::Unknown));
         }
-        if state.tokens.insert((insert.table, insert.token)) {
-            state.tables[insert.table as usize].extend(rows);
-        }
+        state.take(insert.table, insert.token, rows);
         if faults && (9..15).contains(&dice) {
             state.lost_answers += 1;
             return Err(error(Class::Unknown));
@@ -301,6 +381,7 @@ impl Ledger for FakeLedger {
             offset: row.offset,
             raw_hash: Digest(row.raw_hash),
             stored_hash: Digest(row.raw_hash),
+            stamp: row.stamp,
         })
     }
 
@@ -328,11 +409,22 @@ impl Ledger for FakeLedger {
             }),
             reason: "bad".into(),
             at_byte: 0,
+            stamp: row.stamp,
         })
     }
 
     fn known_superseded(&self, span: &Span<'_>) -> Result<Vec<(i64, i32)>, Error> {
-        self.select(Table::Superseded, span, |row| (row.offset, row.child))
+        self.weather()?;
+        let state = self.state.lock().unwrap();
+        let notes = state.tables[Table::Superseded as usize].iter();
+        let inside = notes.filter(|row| {
+            row.why() == Why::Redelivery
+                && row.incarnation == span.incarnation
+                && row.partition == span.partition
+                && (span.from..span.to).contains(&row.offset)
+        });
+        let places: BTreeSet<(i64, i32)> = inside.map(|row| (row.offset, row.child)).collect();
+        Ok(places.into_iter().collect())
     }
 
     fn furthest(&self, _: &Span<'_>) -> Result<Vec<Furthest>, Error> {
@@ -394,9 +486,9 @@ impl Ledger for FakeLedger {
     fn settle_copies(&self, span: Option<&Span<'_>>) -> Result<Copies, Error> {
         self.weather()?;
         let mut state = self.state.lock().unwrap();
-        let mut found = Vec::new();
+        let mut found = Copies::default();
         for table in [Table::Changes, Table::Rejected, Table::RawRecords] {
-            let mut seen: BTreeMap<(u32, i32, i64, i32), Vec<Row>> = BTreeMap::new();
+            let mut standing: BTreeMap<Place, Vec<Row>> = BTreeMap::new();
             for row in &state.tables[table as usize] {
                 let inside = span.is_none_or(|span| {
                     row.incarnation == span.incarnation
@@ -404,31 +496,39 @@ impl Ledger for FakeLedger {
                         && (span.from..span.to).contains(&row.offset)
                 });
                 if inside {
-                    seen.entry(row.place()).or_default().push(row.clone());
+                    standing.entry(row.place()).or_default().push(row.clone());
                 }
             }
-            for mut rows in seen.into_values() {
-                rows.sort_by_key(|row| row.stamp);
-                let kept = rows[0].stamp;
-                found.extend(rows.into_iter().filter(|row| row.stamp > kept));
+            let notes = &state.tables[Table::Superseded as usize];
+            let mut new = Vec::new();
+            for (place, rows) in standing {
+                let original = original(notes, place).filter(|_| table == Table::Changes);
+                let says = |row: &Row, is: fn(Why) -> bool| {
+                    let of_row = |note: &&Row| note.place() == place && note.stamp == row.stamp;
+                    notes.iter().filter(of_row).any(|note| is(note.why()))
+                };
+                let standing: Vec<copies::Row> = rows
+                    .iter()
+                    .map(|row| copies::Row {
+                        stamp: row.stamp,
+                        hidden: says(row, |why| why != Why::Identical),
+                        shown_once: says(row, |why| why == Why::Identical),
+                    })
+                    .collect();
+                for verdict in copies::settle(&standing, original.is_some()) {
+                    match verdict.why {
+                        Why::Identical => found.identical += 1,
+                        Why::LateInsert | Why::Redelivery => found.late_inserts += 1,
+                    }
+                    let of = original.unwrap_or(place);
+                    new.push(Row::superseded(place, verdict.stamp, verdict.why, of));
+                }
             }
+            state.tables[Table::Superseded as usize].extend(new);
         }
-        let before = state.tables[Table::Superseded as usize].len();
-        for row in found {
-            let superseded = &mut state.tables[Table::Superseded as usize];
-            if !superseded
-                .iter()
-                .any(|other| other.place() == row.place() && other.stamp == row.stamp)
-            {
-                superseded.push(row);
-            }
-        }
-        let late = state.tables[Table::Superseded as usize].len() - before;
-        state.copies.late_inserts += late as u64;
-        Ok(Copies {
-            late_inserts: late as u64,
-            identical: 0,
-        })
+        state.copies.late_inserts += found.late_inserts;
+        state.copies.identical += found.identical;
+        Ok(found)
     }
 
     fn operations(&self, operations: &[Operation]) -> Result<(), Error> {
@@ -513,23 +613,11 @@ impl Encoder for FakeEncoder {
     }
 
     fn superseded(&self, copy: &SupersededRow<'_>, out: &mut Vec<u8>) -> usize {
-        let row = Row {
-            incarnation: copy.position.incarnation,
-            partition: copy.position.partition,
-            offset: copy.position.offset,
-            child: copy.child,
-            stamp: copy.stamp,
-            uid: 0,
-            content: 0,
-            change: 0,
-            ask: 0,
-            redelivery: true,
-            bad: false,
-            learned: 0,
-            raw_hash: [0; 32],
-            counts: [0; 3],
+        let place = |position: &Position<'_>, child| {
+            (position.incarnation, position.partition, position.offset, child)
         };
-        row.write(out)
+        let (own, of) = (place(&copy.position, copy.child), place(&copy.of, copy.of_child));
+        Row::superseded(own, copy.stamp, copy.why, of).write(out)
     }
 
     fn record(&self, record: &RawRow<'_>, out: &mut Vec<u8>) -> usize {

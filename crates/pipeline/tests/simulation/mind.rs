@@ -12,7 +12,7 @@ use changegate_pipeline::{ReadTo, Scorer};
 use changegate_types::{ChangeEvent, RiskScore, Score, TimeMicros};
 
 use crate::broker::Broker;
-use crate::parts::is_risky;
+use crate::parts::{is_moody, is_risky};
 
 /// Incarnation and next offset, by partition.
 type Positions = BTreeMap<i32, (u32, i64)>;
@@ -54,6 +54,8 @@ pub(crate) struct FakeScorer {
     pub(crate) mind: Rc<RefCell<Mind>>,
     /// How often it was told that all of a partition is durable.
     pub(crate) durable: Rc<Cell<u32>>,
+    /// What sets this process apart from others.
+    pub(crate) temper: u64,
     pub(crate) shard: Shard,
 }
 
@@ -67,8 +69,10 @@ impl Scorer for FakeScorer {
     ) {
         let mut mind = self.mind.borrow_mut();
         out.extend(events.iter().map(|(event, _)| {
-            let is_risky = is_risky(u128::from(event.raw_len));
+            let content = u128::from(event.raw_len);
             let before = mind.events;
+            let mood = (u64::from(before) + self.temper).is_multiple_of(2);
+            let is_risky = is_risky(content) || is_moody(content) && mood;
             mind.events += 1;
             Some(Score {
                 risk: RiskScore::new(if is_risky { 90.0 } else { 10.0 }),

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bumpalo::Bump;
 use changegate_normalize::{Child, NormalizedRecord};
-use changegate_pipeline::desk::{Answer, Ask, Desk, execute};
-use changegate_pipeline::ledger::{BatchId, Table};
+use changegate_pipeline::desk::{Answer, Ask, Desk, InsertAsk, execute};
 use changegate_pipeline::outgoing::{Outbox, Outgoing, SendError};
 use changegate_pipeline::time_order::InTimeOrder;
 use changegate_pipeline::{Blind, Clock, Normalize, Now, Ports};
@@ -36,6 +35,11 @@ pub(crate) fn spread(id: u128) -> Keyed128 {
 /// A change with this content is risky.
 pub(crate) fn is_risky(content: u128) -> bool {
     content.is_multiple_of(4)
+}
+
+/// A change with this content is risky or not by what was learned before it, and in one process not as in another.
+pub(crate) fn is_moody(content: u128) -> bool {
+    content % 4 == 1
 }
 
 impl Normalize for FakeReader {
@@ -159,14 +163,10 @@ impl FakeDesk {
         }
     }
 
-    /// The insert that was under way when the process died, if one was: `(batch, table, rows)`.
-    pub(crate) fn take_insert(&mut self) -> Option<(BatchId, Table, Vec<u8>)> {
+    /// The insert that was under way when the process died, if one was.
+    pub(crate) fn take_insert(&mut self) -> Option<InsertAsk> {
         match self.ask.take()? {
-            Ask::Insert(insert) => Some((
-                insert.query_id.batch,
-                insert.table,
-                insert.bytes[insert.range.clone()].to_vec(),
-            )),
+            Ask::Insert(insert) => Some(insert),
             _ => None,
         }
     }

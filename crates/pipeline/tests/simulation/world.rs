@@ -144,6 +144,7 @@ impl World {
                 broker: Rc::clone(&self.broker),
                 mind: Rc::clone(&mind),
                 durable: Rc::clone(&self.durable),
+                temper: self.next_tag,
                 shard: Shard {
                     number: 0,
                     recent: Arc::clone(&self.recent),
@@ -202,8 +203,8 @@ impl World {
         let member = self.members.swap_remove(index);
         let under_way = member.desk.borrow_mut().take_insert();
         drop(member.worker);
-        if let Some((batch, table, rows)) = under_way.filter(|_| self.random.chance(50)) {
-            self.ledger.leave_running(batch, table, &rows);
+        if let Some(insert) = under_way.filter(|_| self.random.chance(50)) {
+            self.ledger.leave_running(&insert);
         }
         self.broker.borrow_mut().remove(member.id);
         self.kills += 1;
