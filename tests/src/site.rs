@@ -263,11 +263,12 @@ impl Site {
         .1
     }
 
-    /// How many members a group has, those included whose session has not ended yet.
-    pub fn members(&self, looker: &BaseConsumer, group: &str) -> usize {
+    /// Ids of a group's members, those included whose session has not ended yet. A member's own name comes first in it.
+    pub fn members(&self, looker: &BaseConsumer, group: &str) -> Vec<String> {
         let answer = looker.fetch_group_list(Some(group), QUESTION);
         let groups = answer.expect("the coordinator answers");
-        groups.groups().iter().map(|group| group.members().len()).sum()
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        members.map(|member| member.id().to_owned()).collect()
     }
 
     /// What the looker's group has committed.

@@ -21,6 +21,9 @@ const QUESTION: Duration = Duration::from_secs(10);
 
 /// One member of the group.
 pub struct Consumer {
+    settings: Settings,
+    instance_id: String,
+    topics: Vec<String>,
     member: BaseConsumer<Context>,
     /// Joins no group; looks at single records.
     reader: BaseConsumer<Context>,
@@ -38,25 +41,43 @@ impl Consumer {
     /// # Errors
     /// Where librdkafka refuses the settings.
     pub fn join(settings: &Settings, instance_id: &str, topics: &[&str]) -> Result<Self, Error> {
-        let member = client(settings, settings.member(instance_id))?;
-        let reader = client(settings, settings.reader())?;
-        member
-            .subscribe(topics)
-            .map_err(|error| settings.error(format!("subscribing to {topics:?}"), error))?;
-        Ok(Self { member, reader })
+        let context = Context::default();
+        Ok(Self {
+            member: member(settings, instance_id, topics, context)?,
+            reader: client(settings, settings.reader(), Context::default())?,
+            settings: settings.clone(),
+            instance_id: instance_id.to_owned(),
+            topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
+        })
     }
 
     /// Joins no group: only [`Log::fetch`] and [`Log::watermarks`] are of use.
     pub(crate) fn reader(settings: &Settings) -> Result<Self, Error> {
         Ok(Self {
-            member: client(settings, settings.reader())?,
-            reader: client(settings, settings.reader())?,
+            settings: settings.clone(),
+            instance_id: String::new(),
+            topics: Vec::new(),
+            member: client(settings, settings.reader(), Context::default())?,
+            reader: client(settings, settings.reader(), Context::default())?,
         })
     }
 
     /// What the member's connections tell, for metrics and probes.
     pub fn connections(&self) -> Connections {
         self.member.context().connections.clone()
+    }
+
+    /// A client that has failed for good says so of every question; what failed, it says apart.
+    fn member_error(&self, error: &KafkaError) -> LogError {
+        let failed = match error.rdkafka_error_code() {
+            Some(Code::Fatal) => self.member.client().fatal_error(),
+            _ => None,
+        };
+        match failed {
+            Some((Code::FencedInstanceId, reason)) => LogError::Replaced(reason),
+            Some((_, reason)) => LogError::Fatal(reason),
+            None => log_error(error),
+        }
     }
 
     fn show_at(
@@ -126,10 +147,28 @@ pub(crate) fn each_header<'m>(message: &'m BorrowedMessage<'_>, each: &mut dyn F
     }
 }
 
-fn client(settings: &Settings, config: ClientConfig) -> Result<BaseConsumer<Context>, Error> {
+fn client(
+    settings: &Settings,
+    config: ClientConfig,
+    context: Context,
+) -> Result<BaseConsumer<Context>, Error> {
     config
-        .create_with_context(Context::default())
+        .create_with_context(context)
         .map_err(|error| settings.error("creating a consumer", error))
+}
+
+fn member<T: AsRef<str>>(
+    settings: &Settings,
+    instance_id: &str,
+    topics: &[T],
+    context: Context,
+) -> Result<BaseConsumer<Context>, Error> {
+    let member = client(settings, settings.member(instance_id), context)?;
+    let topics: Vec<&str> = topics.iter().map(AsRef::as_ref).collect();
+    member
+        .subscribe(&topics)
+        .map_err(|error| settings.error(format!("subscribing to {topics:?}"), error))?;
+    Ok(member)
 }
 
 impl Drop for Consumer {
@@ -192,9 +231,8 @@ fn list<'p>(partitions: impl IntoIterator<Item = &'p TopicPartition>) -> TopicPa
 /// there, and watches that they stay.
 pub(crate) fn log_error(error: &KafkaError) -> LogError {
     match error.rdkafka_error_code() {
-        Some(code @ (Code::Fatal | Code::FencedInstanceId | Code::InvalidArgument)) => {
-            LogError::Fatal(format!("{code}: {error}"))
-        }
+        Some(Code::FencedInstanceId) => LogError::Replaced(error.to_string()),
+        Some(code @ (Code::Fatal | Code::InvalidArgument)) => LogError::Fatal(format!("{code}: {error}")),
         // The client has stopped reading the partition for good: only a new start, at which the ledger decides, goes on.
         Some(code @ Code::AutoOffsetReset) => LogError::Fatal(format!(
             "the brokers no longer hold the record that is due, by retention or because the topic was made anew ({code}): \
@@ -217,8 +255,18 @@ impl Log for Consumer {
         match self.member.poll(wait) {
             None | Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Ok(message)) => Ok(Some(Record(message))),
-            Some(Err(error)) => Err(log_error(&error)),
+            Some(Err(error)) => Err(self.member_error(&error)),
         }
+    }
+
+    fn rejoin(&mut self) -> Result<(), LogError> {
+        let context = Context::with(self.connections());
+        let member = member(&self.settings, &self.instance_id, &self.topics, context);
+        let member = member.map_err(|error| LogError::Fatal(error.to_string()))?;
+        // Ending the old one waits for an answer to what the group takes away.
+        self.member.context().close();
+        self.member = member;
+        Ok(())
     }
 
     fn take_rebalance(&self) -> Option<Rebalance> {
@@ -232,13 +280,17 @@ impl Log for Consumer {
                 list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset));
             added.map_err(|error| log_error(&error))?;
         }
-        self.member.assign(&list).map_err(|error| log_error(&error))?;
+        self.member
+            .assign(&list)
+            .map_err(|error| self.member_error(&error))?;
         // A pause outlives the assignment it was made in.
-        self.member.resume(&list).map_err(|error| log_error(&error))
+        self.member
+            .resume(&list)
+            .map_err(|error| self.member_error(&error))
     }
 
     fn unassign(&self) -> Result<(), LogError> {
-        self.member.unassign().map_err(|error| log_error(&error))
+        self.member.unassign().map_err(|error| self.member_error(&error))
     }
 
     fn commit(&self, offsets: &[CommitOffset]) -> Result<(), CommitError> {
@@ -254,7 +306,9 @@ impl Log for Consumer {
         self.member
             .commit(&list, CommitMode::Sync)
             .map_err(|error| match error.rdkafka_error_code() {
-                Some(Code::FencedInstanceId | Code::Fatal) => CommitError::Replaced(error.to_string()),
+                Some(Code::FencedInstanceId | Code::Fatal) => {
+                    CommitError::Replaced(self.member_error(&error).to_string())
+                }
                 Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::AssignmentLost) => {
                     CommitError::Fenced(error.to_string())
                 }
@@ -267,7 +321,7 @@ impl Log for Consumer {
         let answer = self
             .member
             .committed_offsets(asked, QUESTION)
-            .map_err(|error| log_error(&error))?;
+            .map_err(|error| self.member_error(&error))?;
         let found = partitions.iter().map(|partition| {
             let Some(element) = answer.find_partition(&partition.topic, partition.partition) else {
                 return Ok(None);
@@ -320,7 +374,7 @@ impl Log for Consumer {
             Offset::Offset(offset),
             QUESTION,
         );
-        sought.map_err(|error| log_error(&error))
+        sought.map_err(|error| self.member_error(&error))
     }
 
     fn rest(&self, wait: Duration) {
@@ -330,13 +384,13 @@ impl Log for Consumer {
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.member
             .pause(&list(partitions))
-            .map_err(|error| log_error(&error))
+            .map_err(|error| self.member_error(&error))
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.member
             .resume(&list(partitions))
-            .map_err(|error| log_error(&error))
+            .map_err(|error| self.member_error(&error))
     }
 }
 
@@ -346,12 +400,7 @@ mod tests {
 
     #[test]
     fn only_what_cannot_mend_itself_is_fatal() {
-        for code in [
-            Code::Fatal,
-            Code::FencedInstanceId,
-            Code::InvalidArgument,
-            Code::AutoOffsetReset,
-        ] {
+        for code in [Code::Fatal, Code::InvalidArgument, Code::AutoOffsetReset] {
             let error = log_error(&KafkaError::MessageConsumption(code));
             assert!(matches!(error, LogError::Fatal(_)), "{code}");
         }

@@ -22,6 +22,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Tells of its connections where another one did before.
+    pub(crate) fn with(connections: Connections) -> Self {
+        Self {
+            connections,
+            ..Self::default()
+        }
+    }
+
     fn queue(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,9 +4,9 @@ use crate::recover::RecoverError;
 /// Why a worker ends. Nothing that is not durable was committed: the records are read again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another process has this member's name.
+    /// Another process has this member's name: it was taken back once, and is gone again.
     #[error(
-        "another process runs under this member's name and has its partitions: {0}; give each process its own"
+        "another process runs under this member's name and has its partitions: {0}; give each process its own          `kafka.instance_id`"
     )]
     Replaced(String),
     /// The member cannot go on.

@@ -14,8 +14,15 @@ pub trait Log {
     /// The next record, or nothing within the wait. Serves the group protocol too, so it is called all the time.
     ///
     /// # Errors
-    /// [`LogError::Fatal`] where the member cannot go on; everything else mends itself by polling on.
+    /// [`LogError::Fatal`] where the member cannot go on, [`LogError::Replaced`] until it joins anew; everything else mends
+    /// itself by polling on.
     fn poll(&self, wait: Duration) -> Result<Option<Self::Message<'_>>, LogError>;
+
+    /// Joins the group anew under the same name, as a member that has nothing yet.
+    ///
+    /// # Errors
+    /// Where the client refuses.
+    fn rejoin(&mut self) -> Result<(), LogError>;
 
     /// What the group asked of the member since the last call, oldest first. Noted by the callback, done in the loop.
     fn take_rebalance(&self) -> Option<Rebalance>;
@@ -149,7 +156,10 @@ pub enum LogError {
     /// Mends itself, or by a person, while we wait: network, broker away, authentication.
     #[error("{0}")]
     Wait(String),
-    /// The member is over: another one has its name, the topic is unknown, the settings are refused.
+    /// The group has given this member's name to another one.
+    #[error("{0}")]
+    Replaced(String),
+    /// The member is over: the settings are refused, the position is gone.
     #[error("{0}")]
     Fatal(String),
 }
@@ -160,7 +170,7 @@ pub enum CommitError {
     /// Another member has the partitions (`UnknownMemberId`, `IllegalGeneration`): write nothing more.
     #[error("{0}")]
     Fenced(String),
-    /// Another process has this member's name (`FencedInstanceId`): write nothing more, end.
+    /// The group has given this member's name to another one (`FencedInstanceId`): write nothing more.
     #[error("{0}")]
     Replaced(String),
     /// Nobody knows whether it happened, or it did not: network, no coordinator, rebalance under way. Try again.

@@ -417,6 +417,11 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
         Ok(None)
     }
 
+    fn rejoin(&mut self) -> Result<(), LogError> {
+        self.forget();
+        self.log.rejoin()
+    }
+
     fn take_rebalance(&self) -> Option<Rebalance> {
         self.log.take_rebalance()
     }

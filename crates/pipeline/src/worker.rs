@@ -22,7 +22,7 @@ use crate::observe::{Observer, Side, Trouble};
 use crate::part::Part;
 use crate::poison::{Poison, PoisonLimits};
 use crate::ports::Ports;
-use crate::recover::RecoverRules;
+use crate::recover::{RecoverError, RecoverRules};
 use crate::tick::Tick;
 use crate::write::WriteLimits;
 
@@ -103,6 +103,8 @@ pub struct Worker<P: Ports> {
     dropped: Option<TimeMicros>,
     /// Since when it has not read, though it has partitions, and has not paused them.
     resting: Option<Duration>,
+    /// When it last joined anew under its name.
+    rejoined: Option<Duration>,
     stopping: bool,
     poison: Poison,
 }
@@ -189,6 +191,7 @@ impl<P: Ports> Worker<P> {
             holding: false,
             dropped: None,
             resting: None,
+            rejoined: None,
             stopping: false,
             poison: Poison::default(),
         }
@@ -199,6 +202,16 @@ impl<P: Ports> Worker<P> {
     /// # Errors
     /// Where the worker must end. Nothing was committed that is not durable.
     pub fn turn(&mut self) -> Result<Turn, Error> {
+        match self.step() {
+            Err(
+                Error::Log(LogError::Replaced(reason))
+                | Error::Recover(RecoverError::Log(LogError::Replaced(reason))),
+            ) => self.rejoin(reason),
+            other => other,
+        }
+    }
+
+    fn step(&mut self) -> Result<Turn, Error> {
         let now = self.clock.now();
         self.start_if_due(now)?;
         if self.may_read() {
@@ -330,7 +343,7 @@ impl<P: Ports> Worker<P> {
                 tracing::debug!(reason, "polling");
                 Ok(())
             }
-            LogError::Fatal(_) => Err(Error::Log(error)),
+            LogError::Replaced(_) | LogError::Fatal(_) => Err(Error::Log(error)),
         }
     }
 

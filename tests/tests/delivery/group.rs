@@ -6,7 +6,7 @@ use changegate_kafka::Consumer;
 use changegate_pipeline::fence::{Fence, METADATA_BYTES_MAX};
 use changegate_pipeline::ledger::BatchId;
 use changegate_pipeline::log::{CommitError, CommitOffset, Log, Rebalance, TopicPartition};
-use changegate_tests::{PATIENCE, Site};
+use changegate_tests::{PATIENCE, Site, counts, send_cloudtrail, small};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -99,6 +99,46 @@ pub(crate) fn a_fence_comes_back_whole_and_a_ghost_cannot_commit(site: &Site) {
         closed.map(|closed| (closed.offset, closed.metadata)),
         Some((7, String::new()))
     );
+}
+
+pub(crate) fn a_name_that_was_given_away_is_taken_back_once(site: &Site) {
+    let mut config = small(site, "named");
+    config.create_topics(site);
+    site.database("named");
+    send_cloudtrail(site, "named.raw", 1, 500);
+    let mut program = config.serve(site);
+    site.read_to_the_end(&config, &mut program);
+    let members = site.members(&site.looker("named"), "named");
+    let [member] = members.as_slice() else {
+        panic!("one worker: {members:?}")
+    };
+    // The group puts a random UUID behind it.
+    let name = &member[..member.len() - "-00000000-0000-0000-0000-000000000000".len()];
+
+    // As when the group's answer to a member is lost: nobody is there who has heard it.
+    let settings = site.kafka_settings("named");
+    let unheard = Consumer::join(&settings, name, &["named.raw"]).expect("it joins");
+    joined(&unheard, &[]);
+    drop(unheard);
+    send_cloudtrail(site, "named.raw", 2, 500);
+    site.read_to_the_end(&config, &mut program);
+    let log = program.log();
+    let times = log.matches("has given this member's name away").count();
+    assert_eq!(times, 1, "it was given away once:\n{log}");
+
+    // Another process under the name, which stays.
+    config = config.with("state.dir", format!("{:?}", site.folder().join("named-2-state")));
+    let mut other = config.serve(site);
+    assert!(!program.ended().success());
+    let log = other.log();
+    assert!(
+        log.contains("another process runs under this member's name"),
+        "{log}"
+    );
+    send_cloudtrail(site, "named.raw", 3, 500);
+    site.read_to_the_end(&config, &mut other);
+    assert_eq!(counts(site, &config), [1_500, 1_500, 0, 0]);
+    assert!(other.terminate().0.success());
 }
 
 pub(crate) fn a_revoked_member_drains_before_its_successor_starts(site: &Site) {

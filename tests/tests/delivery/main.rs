@@ -27,6 +27,7 @@ const DATABASES: &[&str] = &[
     "bad_input",
     "part",
     "late",
+    "named",
 ];
 
 const TESTS: &[Test] = &[
@@ -53,6 +54,10 @@ const TESTS: &[Test] = &[
     (
         "a_revoked_member_drains_before_its_successor_starts",
         group::a_revoked_member_drains_before_its_successor_starts,
+    ),
+    (
+        "a_name_that_was_given_away_is_taken_back_once",
+        group::a_name_that_was_given_away_is_taken_back_once,
     ),
     (
         "a_row_that_lands_late_asks_nobody",

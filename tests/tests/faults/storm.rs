@@ -166,7 +166,7 @@ impl Storm<'_> {
         // Who is back before its session ends finds its partitions where they were.
         if self.processes[at].frozen || self.dice.below(3) > 0 {
             self.until("its session ends", |storm, _| {
-                storm.site.members(&storm.looker, GROUP) < PROCESSES
+                storm.site.members(&storm.looker, GROUP).len() < PROCESSES
             });
         }
         let mut moves = self.dice.below(4);
@@ -185,7 +185,7 @@ impl Storm<'_> {
             self.count(Event::Joined);
         }
         self.until("all are members", |storm, _| {
-            storm.site.members(&storm.looker, GROUP) == PROCESSES
+            storm.site.members(&storm.looker, GROUP).len() == PROCESSES
         });
         let mut moves = 1 + self.dice.below(3);
         self.until("they go on", |_, moved| {

@@ -36,6 +36,27 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
+    /// The group has given this member's name away. Either another process was started under it, or the group's answer
+    /// to this very member got lost when a broker went: it was counted as a new one and never heard its new id. A member
+    /// that joins anew tells them apart, because the other process, if there is one, does the same at its next heartbeat.
+    pub(super) fn rejoin(&mut self, reason: String) -> Result<Turn, Error> {
+        let up = self.clock.now().up;
+        let last = self.rejoined.replace(up);
+        if last.is_some_and(|last| up.saturating_sub(last) < self.settings.session_timeout) {
+            return Err(Error::Replaced(reason));
+        }
+        tracing::warn!(%reason, "the group has given this member's name away: nothing more is written, it joins anew");
+        self.observer.fenced();
+        self.abandon();
+        self.paused = false;
+        self.group = Group::Idle;
+        if self.stopping {
+            return Ok(Turn::Drained);
+        }
+        self.log.rejoin().map_err(Error::Log)?;
+        Ok(Turn::Goes)
+    }
+
     pub(super) fn begin_drain(&mut self) {
         // Pausing is a courtesy: what is read from here on is dropped and read again.
         let partitions = self.readable();

@@ -29,6 +29,8 @@ struct MemberState {
     events: VecDeque<Rebalance>,
     assigned: bool,
     evicted: bool,
+    /// The group has counted it as a new member under its name, and the answer was lost.
+    replaced: bool,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +66,13 @@ impl Broker {
             }
             state.evicted = true;
             self.rebalance();
+        }
+    }
+
+    /// The member is told so at its next call.
+    pub(crate) fn replace(&mut self, member: u64) {
+        if let Some(state) = self.members.get_mut(&member) {
+            state.replaced = true;
         }
     }
 
@@ -141,7 +150,7 @@ impl Broker {
 #[derive(Debug)]
 pub(crate) struct FakeLog {
     pub(crate) broker: Rc<RefCell<Broker>>,
-    pub(crate) member: u64,
+    pub(crate) member: Rc<Cell<u64>>,
     positions: RefCell<BTreeMap<i32, (i64, bool)>>,
     random: RefCell<Random>,
     clock: FakeClock,
@@ -156,13 +165,19 @@ impl FakeLog {
         let member = broker.borrow_mut().join();
         Self {
             broker: Rc::clone(broker),
-            member,
+            member: Rc::new(Cell::new(member)),
             clock: clock.clone(),
             fenced_at: Rc::default(),
             interrupted: Rc::default(),
             positions: RefCell::default(),
             random: RefCell::new(random),
         }
+    }
+
+    fn is_replaced(&self) -> bool {
+        let broker = self.broker.borrow();
+        let state = broker.members.get(&self.member.get());
+        state.is_some_and(|state| state.replaced)
     }
 
     fn question(&self) -> Result<(), LogError> {
@@ -203,6 +218,9 @@ impl Log for FakeLog {
     type Message<'a> = FakeMessage;
 
     fn poll(&self, _: Duration) -> Result<Option<FakeMessage>, LogError> {
+        if self.is_replaced() {
+            return Err(LogError::Replaced("another has the name".into()));
+        }
         let broker = self.broker.borrow();
         if self.random.borrow_mut().chance(5) {
             return Ok(None);
@@ -232,16 +250,24 @@ impl Log for FakeLog {
         Ok(None)
     }
 
+    fn rejoin(&mut self) -> Result<(), LogError> {
+        let mut broker = self.broker.borrow_mut();
+        broker.remove(self.member.get());
+        self.member.set(broker.join());
+        self.positions.borrow_mut().clear();
+        Ok(())
+    }
+
     fn take_rebalance(&self) -> Option<Rebalance> {
         let mut broker = self.broker.borrow_mut();
         let evicted = broker
             .members
-            .get(&self.member)
+            .get(&self.member.get())
             .is_some_and(|state| state.evicted);
         if evicted && self.random.borrow_mut().chance(20) {
-            broker.come_back(self.member);
+            broker.come_back(self.member.get());
         }
-        let state = broker.members.get_mut(&self.member)?;
+        let state = broker.members.get_mut(&self.member.get())?;
         if state.evicted {
             None
         } else {
@@ -259,15 +285,18 @@ impl Log for FakeLog {
 
     fn unassign(&self) -> Result<(), LogError> {
         self.positions.borrow_mut().clear();
-        self.broker.borrow_mut().unassigned(self.member);
+        self.broker.borrow_mut().unassigned(self.member.get());
         Ok(())
     }
 
     fn commit(&self, offsets: &[CommitOffset]) -> Result<(), CommitError> {
+        if self.is_replaced() {
+            return Err(CommitError::Replaced("another has the name".into()));
+        }
         let mut broker = self.broker.borrow_mut();
         let valid = broker
             .members
-            .get(&self.member)
+            .get(&self.member.get())
             .is_some_and(|state| state.assigned && !state.evicted);
         if !valid {
             return Err(CommitError::Fenced("unknown member".into()));

@@ -160,6 +160,8 @@ fn read_all(bytes: &[u8]) -> Vec<Row> {
 
 #[derive(Debug)]
 struct Late {
+    /// The server has begun with it, so that a kill finds it; else it is still on its way.
+    begun: bool,
     batch: BatchId,
     table: Table,
     token: Digest,
@@ -230,13 +232,14 @@ impl FakeLedger {
     }
 
     /// An insert that its dead sender left running: it lands some time, or is killed.
-    pub(crate) fn leave_running(&self, insert: &InsertAsk) {
+    pub(crate) fn leave_running(&self, insert: &InsertAsk, begun: bool) {
         let rows = read_all(&insert.bytes[insert.range.clone()]);
         // A bad row is refused late as well.
         if rows.iter().any(|row| row.bad) {
             return;
         }
         self.state.lock().unwrap().late.push(Late {
+            begun,
             batch: insert.query_id.batch,
             table: insert.table,
             token: insert.token,
@@ -246,7 +249,7 @@ impl FakeLedger {
 
     /// With some luck an insert that runs late lands now.
     fn weather(&self) -> Result<(), Error> {
-        let land = self.chance(5);
+        let land = self.chance(2);
         let fail = self.chance(4);
         let mut state = self.state.lock().unwrap();
         if land && !state.late.is_empty() {
@@ -293,6 +296,7 @@ impl Ledger for FakeLedger {
         assert_eq!(rows.len(), insert.count as usize, "the count is that of the rows");
         let faults = self.state.lock().unwrap().faults;
         let dice = self.random.lock().unwrap().below(100);
+        let begun = self.chance(50);
         let mut state = self.state.lock().unwrap();
         assert!(
             state.query_ids.insert(insert.query_id.to_string()),
@@ -309,6 +313,7 @@ impl Ledger for FakeLedger {
         }
         if faults && (6..9).contains(&dice) {
             let late = Late {
+                begun,
                 batch: insert.query_id.batch,
                 table: insert.table,
                 token: insert.token,
@@ -329,7 +334,7 @@ impl Ledger for FakeLedger {
         self.weather()?;
         let mut state = self.state.lock().unwrap();
         let before = state.late.len();
-        state.late.retain(|late| late.batch != batch);
+        state.late.retain(|late| late.batch != batch || !late.begun);
         Ok(Killed {
             queries: (before - state.late.len()) as u32,
         })
@@ -343,6 +348,7 @@ impl Ledger for FakeLedger {
             .unwrap()
             .late
             .iter()
+            .filter(|late| late.begun)
             .map(|late| late.batch)
             .collect())
     }

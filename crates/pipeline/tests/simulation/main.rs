@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use world::World;
 
-/// `[kills, wipes, rebalances, lost, late, refusals, copies, durable, spoilt]`
-fn run(seed: u64) -> [u32; 9] {
+/// `[kills, replaced, wipes, rebalances, lost, late, refusals, copies, durable, spoilt]`
+fn run(seed: u64) -> [u32; 10] {
     let mut world = World::new(seed);
     world.run();
     if seed.is_multiple_of(3) {
@@ -79,6 +79,7 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
         seeds,
         [
             kills,
+            replaced,
             wipes,
             rebalances,
             lost,
@@ -90,8 +91,8 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens() {
         ],
     ) = over_seeds(run);
     println!(
-        "{seeds} seeds: {kills} kills, {wipes} groups wiped, {rebalances} rebalances, {lost} answers lost, {late} inserts landed late, \
-         {refusals} refusals, {copies} second copies found, {durable} partitions fit for a snapshot, {spoilt} times back to one"
+        "{seeds} seeds: {kills} kills, {replaced} names given away, {wipes} groups wiped, {rebalances} rebalances, {lost} answers lost, \
+         {late} inserts landed late, {refusals} refusals, {copies} second copies found, {durable} partitions fit for a snapshot, {spoilt} times back to one"
     );
 }
 

@@ -163,6 +163,10 @@ impl FakeDesk {
         }
     }
 
+    pub(crate) fn is_inserting(&self) -> bool {
+        matches!(self.ask, Some(Ask::Insert(_)))
+    }
+
     /// The insert that was under way when the process died, if one was.
     pub(crate) fn take_insert(&mut self) -> Option<InsertAsk> {
         match self.ask.take()? {

@@ -12,8 +12,8 @@ use changegate_pipeline::outgoing::Outgoing;
 use changegate_pipeline::part::Shard;
 use changegate_pipeline::time_order::{Fronts, InTimeOrder, OrderRules};
 use changegate_pipeline::{
-    BatchLimits, Blind, Equipment, Judge, Now, Recent, Rules, Topic, Turn, Work, Worker, WorkerSettings,
-    WriteLimits,
+    BatchLimits, Blind, Equipment, Error, Judge, Now, Recent, Rules, Topic, Turn, Work, Worker,
+    WorkerSettings, WriteLimits,
 };
 use changegate_policy::Thresholds;
 use changegate_types::{TimeMicros, Versions};
@@ -33,7 +33,7 @@ pub(crate) struct Member {
     pub(crate) mind: Rc<RefCell<Mind>>,
     /// Partitions that it paused or sought.
     pub(crate) interrupted: Rc<Cell<usize>>,
-    id: u64,
+    id: Rc<Cell<u64>>,
     tag: u64,
 }
 
@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) members: Vec<Member>,
     next_tag: u64,
     kills: u32,
+    replaced: u32,
     wipes: u32,
     /// Partitions that stood still with all of them committed, and workers that were asked to.
     durable: Rc<Cell<u32>>,
@@ -89,6 +90,7 @@ impl World {
             members: Vec::new(),
             next_tag: 0,
             kills: 0,
+            replaced: 0,
             wipes: 0,
             durable: Rc::default(),
             spoilt: 0,
@@ -113,7 +115,7 @@ impl World {
             self.recent = Arc::new(Recent::new(1 << 14));
         }
         let log = FakeLog::join(&self.broker, &self.clock, self.random.fork());
-        let (id, interrupted) = (log.member, Rc::clone(&log.interrupted));
+        let (id, interrupted) = (Rc::clone(&log.member), Rc::clone(&log.interrupted));
         let desk = FakeDesk::new(&self.ledger, &log, &self.clock, self.random.fork());
         let desk = Rc::new(RefCell::new(desk));
         let rules = OrderRules {
@@ -204,11 +206,20 @@ impl World {
         let under_way = member.desk.borrow_mut().take_insert();
         drop(member.worker);
         if let Some(insert) = under_way.filter(|_| self.random.chance(50)) {
-            self.ledger.leave_running(&insert);
+            self.ledger.leave_running(&insert, self.random.chance(50));
         }
-        self.broker.borrow_mut().remove(member.id);
+        self.broker.borrow_mut().remove(member.id.get());
         self.kills += 1;
         let _ = member.tag;
+    }
+
+    /// Kills a worker, and what it was just inserting is still on its way to the server.
+    fn freeze(&mut self, index: usize) {
+        let insert = self.members[index].desk.borrow_mut().take_insert();
+        self.kill(index);
+        if let Some(insert) = insert {
+            self.ledger.leave_running(&insert, false);
+        }
     }
 
     fn step(&mut self, faults: bool) {
@@ -224,9 +235,24 @@ impl World {
                 4..10 if count < 3 => self.spawn(),
                 10..13 if count > 0 => {
                     let index = self.random.below(count) as usize;
-                    self.broker.borrow_mut().evict(self.members[index].id);
+                    self.broker.borrow_mut().evict(self.members[index].id.get());
+                }
+                32..34 if count > 0 => {
+                    let index = self.random.below(count) as usize;
+                    self.broker.borrow_mut().replace(self.members[index].id.get());
+                    self.replaced += 1;
                 }
                 13..15 => self.clock.pass(Duration::from_secs(7)),
+                24..32 => {
+                    // Who stands still in the middle of an insert for so long is as good as dead, but for the insert.
+                    let index = self
+                        .members
+                        .iter()
+                        .position(|member| member.desk.borrow().is_inserting());
+                    if let Some(index) = index {
+                        self.freeze(index);
+                    }
+                }
                 18..24 if count > 0 => {
                     let index = self.random.below(count) as usize;
                     self.members[index].worker.hold();
@@ -263,10 +289,15 @@ impl World {
         if stands && self.random.chance(20) || !faults {
             worker.go_on();
         }
-        let turn = worker.turn();
-        if turn.expect("no fault of this world ends a worker") == Turn::Drained {
-            let member = self.members.swap_remove(index);
-            self.broker.borrow_mut().remove(member.id);
+        match worker.turn() {
+            Ok(Turn::Goes) => {}
+            Ok(Turn::Drained) => {
+                let member = self.members.swap_remove(index);
+                self.broker.borrow_mut().remove(member.id.get());
+            }
+            // It had joined anew a moment before.
+            Err(Error::Replaced(_)) => self.kill(index),
+            Err(error) => panic!("no fault of this world ends a worker: {error}"),
         }
         self.check_commits();
     }
@@ -334,10 +365,11 @@ impl World {
     }
 
     /// How often each fault came up.
-    pub(crate) fn faults(&self) -> [u32; 9] {
+    pub(crate) fn faults(&self) -> [u32; 10] {
         let state = self.ledger.state.lock().unwrap();
         [
             self.kills,
+            self.replaced,
             self.wipes,
             self.broker.borrow().rebalances,
             state.lost_answers,
@@ -378,7 +410,9 @@ fn fill(
     life: u32,
     records_max: u64,
 ) {
-    let first = *uid + 1;
+    // The first event of this life; no event of another one has its id.
+    *uid += 1;
+    let first = *uid;
     broker.partitions.clear();
     broker.ends.clear();
     for _ in 0..PARTITIONS {
