@@ -265,8 +265,9 @@ impl Site {
 
     /// Ids of a group's members, those included whose session has not ended yet. A member's own name comes first in it.
     pub fn members(&self, looker: &BaseConsumer, group: &str) -> Vec<String> {
-        let answer = looker.fetch_group_list(Some(group), QUESTION);
-        let groups = answer.expect("the coordinator answers");
+        let groups = until("the coordinator answers", || {
+            looker.fetch_group_list(Some(group), QUESTION).ok()
+        });
         let members = groups.groups().iter().flat_map(|group| group.members());
         members.map(|member| member.id().to_owned()).collect()
     }
@@ -279,9 +280,10 @@ impl Site {
                 asked.add_partition(topic, partition);
             });
         }
-        let answer = looker
-            .committed_offsets(asked, QUESTION)
-            .expect("the coordinator answers");
+        // A broker that was started a moment ago does not know yet what it coordinates.
+        let answer = until("the coordinator answers", || {
+            looker.committed_offsets(asked.clone(), QUESTION).ok()
+        });
         answer
             .elements()
             .iter()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use changegate_kafka::{Consumer, Sender, Settings, Snapshots};
-use changegate_pipeline::fence::Fence;
+use changegate_pipeline::fence::{Doubt, Fence, Spans};
 use changegate_pipeline::ledger::BatchId;
 use changegate_pipeline::log::{CommitOffset, Log, Message, Rebalance, TopicPartition};
 use rdkafka::mocking::MockCluster;
@@ -82,6 +82,8 @@ fn records_come_in_and_a_fence_comes_back_whole() {
         incarnation: 2,
         end: 3,
         records: 2,
+        open: Spans::default(),
+        doubt: Doubt::default(),
     };
     let offset = |metadata: String| {
         [CommitOffset {

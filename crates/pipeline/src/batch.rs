@@ -3,6 +3,7 @@ use std::time::Duration;
 use changegate_types::{Digest, Keyed128, TimeMicros};
 use tracing::Span;
 
+use crate::fence::Spans;
 use crate::ledger::{BatchId, Operation, Table};
 use crate::outgoing::Outgoing;
 use crate::recent::{Fresh, Place};
@@ -146,7 +147,7 @@ impl Portion {
 }
 
 /// What a batch holds of one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cover {
     /// Which of the worker's partitions.
     pub part: u32,
@@ -156,6 +157,8 @@ pub struct Cover {
     pub to: i64,
     /// Records read, those whose rows exist already included.
     pub records: u32,
+    /// Those of which rows are missing.
+    pub open: Spans,
 }
 
 /// A message that a row of the batch sends: a request, or its decision.
@@ -263,12 +266,13 @@ impl Batch {
         self.used - 1
     }
 
-    /// Notes that a record was read, whatever comes of it.
+    /// Notes that a record was read, whatever comes of it, and whether all its rows exist.
     ///
     /// # Panics
     /// On an offset that is not above the last one of its partition: it would be counted twice.
-    pub fn cover(&mut self, part: u32, offset: i64) {
+    pub fn cover(&mut self, part: u32, offset: i64, is_complete: bool) {
         self.records += 1;
+
         match self.covers.iter_mut().find(|cover| cover.part == part) {
             Some(cover) => {
                 assert!(
@@ -276,15 +280,25 @@ impl Batch {
                     "offset {offset} was read before, {} is due",
                     cover.to
                 );
+                if !is_complete {
+                    cover.open.push(cover.to, offset);
+                }
                 cover.to = offset + 1;
                 cover.records += 1;
             }
-            None => self.covers.push(Cover {
-                part,
-                from: offset,
-                to: offset + 1,
-                records: 1,
-            }),
+            None => {
+                let mut open = Spans::default();
+                if !is_complete {
+                    open.push(offset, offset);
+                }
+                self.covers.push(Cover {
+                    part,
+                    from: offset,
+                    to: offset + 1,
+                    records: 1,
+                    open,
+                });
+            }
         }
     }
 
@@ -378,17 +392,23 @@ mod tests {
     #[test]
     fn covers_grow_and_portions_are_found_again() {
         let mut batch = Batch::default();
-        batch.cover(0, 5);
-        batch.cover(1, 9);
-        batch.cover(0, 8);
+        batch.cover(0, 5, true);
+        batch.cover(1, 9, true);
+        batch.cover(0, 8, false);
+        batch.cover(0, 9, true);
+        let of = |cover: &Cover| {
+            (
+                cover.part,
+                cover.from,
+                cover.to,
+                cover.records,
+                cover.open.to_string(),
+            )
+        };
+        let covers: Vec<_> = batch.covers.iter().map(of).collect();
         assert_eq!(
-            batch.covers[0],
-            Cover {
-                part: 0,
-                from: 5,
-                to: 9,
-                records: 2
-            }
+            covers,
+            [(0, 5, 10, 3, "8:9".to_owned()), (1, 9, 10, 1, String::new())]
         );
         let (a, b) = (batch.portion(202_601), batch.portion(202_602));
         assert_eq!((batch.portion(202_601), batch.portion(202_602)), (a, b));
@@ -408,7 +428,7 @@ mod tests {
     #[should_panic(expected = "was read before")]
     fn an_offset_twice_is_a_fault_of_ours() {
         let mut batch = Batch::default();
-        batch.cover(0, 5);
-        batch.cover(0, 5);
+        batch.cover(0, 5, false);
+        batch.cover(0, 5, false);
     }
 }

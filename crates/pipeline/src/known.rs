@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 
 use changegate_approval::StoredChange;
 
+use crate::fence::{Doubt, Fence};
 use crate::ledger::{BatchId, Error, KnownChange, KnownRecord, KnownReject, Ledger, Span};
+use crate::log::Committed;
 
 /// What the ledger holds of a partition at and after the start: these rows are not computed again, but for those that
 /// [`Known::takes_over`] leaves out.
@@ -22,14 +24,42 @@ pub struct Known {
     heir: Heir,
 }
 
-/// Whose rows count as written, of records that have no completion row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whose rows count as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Heir {
     /// Anybody's.
     #[default]
     OfAll,
-    /// Those of the batch that the fence names; without a fence nobody's.
-    Of(Option<BatchId>),
+    /// Those of the batch that the fence names, and those of records that are complete beyond doubt.
+    Of {
+        /// The batch, where one was open.
+        batch: Option<BatchId>,
+        /// What its writer and those before it left.
+        doubts: Vec<Doubt>,
+    },
+}
+
+impl Heir {
+    /// Of whoever left this commit, in this life of the partition.
+    pub(crate) fn of(committed: Option<&Committed>, incarnation: u32) -> Self {
+        let metadata = committed.map_or("", |committed| &committed.metadata);
+        match Fence::parse(metadata) {
+            Some(fence) if fence.incarnation == incarnation => Self::Of {
+                batch: Some(fence.batch),
+                doubts: vec![
+                    Doubt {
+                        batch: fence.batch,
+                        spans: fence.open,
+                    },
+                    fence.doubt,
+                ],
+            },
+            fence => Self::Of {
+                batch: fence.map(|fence| fence.batch),
+                doubts: Doubt::parse_closing(metadata, incarnation).into_iter().collect(),
+            },
+        }
+    }
 }
 
 /// Offsets asked for at a time.
@@ -115,17 +145,42 @@ impl Known {
         of_offset(&self.changes, offset, |row| row.offset)
     }
 
+    /// Whether all rows of a record exist, and stay.
+    ///
+    /// A completion row may land late, too. The last owner then did not see it and wrote the record itself, and what it
+    /// wrote may be yet to land. The fence says of which records it wrote.
+    pub fn is_complete(&self, record: &KnownRecord) -> bool {
+        let concerned = |doubt: &Doubt| doubt.concerns(record.stamp.batch, record.offset);
+        !self.doubts().iter().any(concerned)
+    }
+
+    fn doubts(&self) -> &[Doubt] {
+        match &self.heir {
+            Heir::OfAll => &[],
+            Heir::Of { doubts, .. } => doubts,
+        }
+    }
+
+    /// What is in doubt from an offset on.
+    pub(crate) fn doubt_from(&self, offset: i64) -> Doubt {
+        Doubt::from_on(self.doubts(), offset)
+    }
+
     /// Whether a row is taken over as it is. Else it is written again, and the new row is the one that stays.
     ///
-    /// Of a record without a completion row nothing was sent yet, so either is right, as long as no insert that is still
+    /// Of a record that is not complete nothing was sent yet, so either is right, as long as no insert that is still
     /// under way can put a larger stamp above the row. The fence names the largest batch that may have one. A row of an
     /// older batch has landed late, or two owners died over it: then the last of them may not have seen it, and its own
     /// is yet to land.
     pub fn takes_over(&self, row: &KnownChange) -> bool {
-        match self.heir {
+        let is_of_last = match &self.heir {
             Heir::OfAll => true,
-            Heir::Of(batch) => batch == Some(row.stamp.batch) || self.record(row.offset).is_some(),
-        }
+            Heir::Of { batch, .. } => *batch == Some(row.stamp.batch),
+        };
+        is_of_last
+            || self
+                .record(row.offset)
+                .is_some_and(|record| self.is_complete(record))
     }
 
     /// Its rows of `rejected`, by child.

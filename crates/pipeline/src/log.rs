@@ -137,7 +137,7 @@ pub struct CommitOffset {
     pub partition: TopicPartition,
     /// The next offset to read.
     pub offset: i64,
-    /// The fence; empty closes.
+    /// The fence; without one it closes.
     pub metadata: String,
 }
 

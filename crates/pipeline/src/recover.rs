@@ -198,10 +198,10 @@ fn without_rows(
     }
     Plan {
         // An open fence may name a life that has no row yet.
-        incarnation: fence.map_or(0, |fence| fence.incarnation),
+        incarnation: fence.as_ref().map_or(0, |fence| fence.incarnation),
         start: marks.from,
         until: marks.from,
-        batch_floor: fence.map_or(BatchId::default(), |fence| fence.batch),
+        batch_floor: fence.as_ref().map_or(BatchId::default(), |fence| fence.batch),
         operations,
     }
 }
@@ -243,6 +243,7 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
         }
         if self
             .fence
+            .as_ref()
             .is_some_and(|fence| fence.incarnation > self.tail.incarnation)
         {
             // A life was opened and fenced, and its first batch wrote nothing.
@@ -402,6 +403,7 @@ impl<L: Log, D: Ledger + ?Sized> Search<'_, L, D> {
 
     fn batch_floor(&self) -> BatchId {
         self.fence
+            .as_ref()
             .map_or(self.tail.batch, |fence| fence.batch.max(self.tail.batch))
     }
 

@@ -27,7 +27,7 @@ impl Bench {
         let mut batch = Batch::with_id(BatchId(7));
         let portion = batch.portion(202_611);
         for offset in 0..rows {
-            batch.cover(0, offset);
+            batch.cover(0, offset, false);
             let portion = &mut batch.portions_mut()[portion];
             portion.records.push(RecordMark {
                 part: 0,

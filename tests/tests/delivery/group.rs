@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use changegate_kafka::Consumer;
-use changegate_pipeline::fence::{Fence, METADATA_BYTES_MAX};
+use changegate_pipeline::fence::{Doubt, Fence, METADATA_BYTES_MAX, Spans};
 use changegate_pipeline::ledger::BatchId;
 use changegate_pipeline::log::{CommitError, CommitOffset, Log, Rebalance, TopicPartition};
 use changegate_tests::{PATIENCE, Site, counts, send_cloudtrail, small};
@@ -63,6 +63,8 @@ pub(crate) fn a_fence_comes_back_whole_and_a_ghost_cannot_commit(site: &Site) {
         incarnation: u32::MAX,
         end: i64::MAX,
         records: u32::MAX,
+        open: Spans::default(),
+        doubt: Doubt::default(),
     };
     // A later version may say more, up to what the broker keeps.
     let mut metadata = format!("{fence} later=");
@@ -153,6 +155,8 @@ pub(crate) fn a_revoked_member_drains_before_its_successor_starts(site: &Site) {
         incarnation: 0,
         end: 4,
         records: 4,
+        open: Spans::default(),
+        doubt: Doubt::default(),
     };
     let fences: Vec<_> = all
         .iter()

@@ -48,7 +48,7 @@ pub(super) enum Fate<'a> {
 pub(super) enum Mode {
     /// Committed before: only learned from.
     Past,
-    /// All its rows exist.
+    /// All its rows exist, and stay.
     Complete,
     /// Rows are missing.
     Open,
@@ -320,9 +320,11 @@ pub(super) fn mode(
                 });
         return if differs { Err(other_life) } else { Ok(Mode::Open) };
     };
-    if known.raw_hash == normalized.raw_hash {
+    if known.raw_hash != normalized.raw_hash {
+        Err(other_life)
+    } else if part.known.is_complete(known) {
         Ok(Mode::Complete)
     } else {
-        Err(other_life)
+        Ok(Mode::Open)
     }
 }

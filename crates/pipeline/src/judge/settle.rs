@@ -60,7 +60,7 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         if past {
             return;
         }
-        batch.cover(record.part, offset);
+        batch.cover(record.part, offset, judged.mode == Mode::Complete);
         batch.oldest = Some(
             batch
                 .oldest

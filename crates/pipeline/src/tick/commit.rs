@@ -52,6 +52,8 @@ impl<P: Ports> Worker<P> {
                 incarnation: part.incarnation,
                 end: cover.to,
                 records: cover.records,
+                open: cover.open.clone(),
+                doubt: part.known.doubt_from(cover.to),
             };
             offsets.push(CommitOffset {
                 partition: part.partition.clone(),
@@ -61,11 +63,11 @@ impl<P: Ports> Worker<P> {
         }
         for (part, next) in &self.tick.closes {
             if !covers.iter().any(|cover| cover.part == *part) {
-                let partition = self.parts[*part as usize].partition.clone();
+                let part = &self.parts[*part as usize];
                 offsets.push(CommitOffset {
-                    partition,
+                    partition: part.partition.clone(),
                     offset: *next,
-                    metadata: String::new(),
+                    metadata: part.known.doubt_from(*next).closing(part.incarnation),
                 });
             }
         }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::hop::Passed;
 use crate::judge::{OtherLife, ReadTo, Scorer, Work};
 use crate::known::{Heir, Known};
-use crate::ledger::{BatchId, Ledger, Operation, Span};
+use crate::ledger::{Ledger, Operation, Span};
 use crate::log::{Log, TopicPartition};
 use crate::observe::{Observer, Side, Trouble};
 use crate::part::Part;
@@ -106,13 +106,17 @@ impl<P: Ports> Worker<P> {
         self.judge.scorer.assigned(partitions);
         let mut parts = Vec::with_capacity(partitions.len());
         for ((partition, plan), committed) in partitions.iter().zip(&plans).zip(&committed) {
-            let fence = committed.as_ref().and_then(recover::fence_of);
-            parts.push(self.part(partition, plan, fence.map(|fence| fence.batch))?);
+            let heir = Heir::of(committed.as_ref(), plan.incarnation);
+            parts.push(self.part(partition, plan, heir)?);
         }
         if !operations.is_empty() {
             self.note(operations)?;
         }
         plans.iter().for_each(|plan| self.ids.raise(plan.batch_floor));
+        // No row may be there yet of the batch that a doubt names.
+        for part in &parts {
+            self.ids.raise(part.known.doubt_from(part.next).batch);
+        }
         let starts: Vec<_> = parts
             .iter()
             .map(|part| (part.partition.clone(), part.next))
@@ -139,17 +143,12 @@ impl<P: Ports> Worker<P> {
         Ok(())
     }
 
-    fn part(
-        &mut self,
-        partition: &TopicPartition,
-        plan: &Plan,
-        fence: Option<BatchId>,
-    ) -> Result<Part, RecoverError> {
+    fn part(&mut self, partition: &TopicPartition, plan: &Plan, heir: Heir) -> Result<Part, RecoverError> {
         let topics = &self.judge.topics;
         let topic = topics.iter().position(|topic| topic.name == partition.topic);
         let topic = topic.expect("the group gives partitions of subscribed topics only");
         let decisions = self.judge.rules.decision_topic.is_some();
-        let mut known = Known::new(plan.start, plan.until, decisions, Heir::Of(fence));
+        let mut known = Known::new(plan.start, plan.until, decisions, heir);
         if plan.until > plan.start {
             known.load(
                 &*self.ledger,

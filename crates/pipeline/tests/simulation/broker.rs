@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use changegate_pipeline::Clock as _;
+use changegate_pipeline::fence::Fence;
 use changegate_pipeline::ledger::Range;
 use changegate_pipeline::log::{
     CommitError, CommitOffset, Committed, Log, LogError, Message, Rebalance, TopicPartition,
@@ -312,7 +313,10 @@ impl Log for FakeLog {
             };
             broker.committed.insert(commit.partition.partition, committed);
         }
-        if offsets.iter().any(|commit| !commit.metadata.is_empty()) {
+        if offsets
+            .iter()
+            .any(|commit| Fence::parse(&commit.metadata).is_some())
+        {
             self.fenced_at.set(self.clock.now().up);
         }
         // The answer may be lost after the commit.

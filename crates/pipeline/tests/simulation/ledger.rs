@@ -177,6 +177,8 @@ pub(crate) struct State {
     tokens: HashSet<(Table, Digest)>,
     query_ids: HashSet<String>,
     late: Vec<Late>,
+    /// Rows that were on their way when the group was wiped: no fence names their batch any more.
+    pub(crate) unnamed: HashSet<Place>,
     pub(crate) faults: bool,
     pub(crate) late_landed: u32,
     pub(crate) lost_answers: u32,
@@ -261,6 +263,15 @@ impl FakeLedger {
         } else {
             Ok(())
         }
+    }
+
+    pub(crate) fn wiped(&self) {
+        let mut state = self.state.lock().unwrap();
+        let changes = state.late.iter().filter(|late| late.table == Table::Changes);
+        let places: Vec<Place> = changes
+            .flat_map(|late| late.rows.iter().map(Row::place))
+            .collect();
+        state.unnamed.extend(places);
     }
 
     pub(crate) fn land_all(&self) {

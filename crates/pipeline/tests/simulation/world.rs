@@ -267,6 +267,7 @@ impl World {
                         self.kill(0);
                     }
                     self.broker.borrow_mut().committed.clear();
+                    self.ledger.wiped();
                     self.wipes += 1;
                 }
                 _ => {}
