@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Plants each bug of crates/pipeline/tests/planted into a copy of the code and holds that the simulation finds it.
-# `scripts/planted-bugs.sh [NAME…]` tries these alone; SEEDS is how many the simulation may take for each (2,000).
+# `scripts/planted-bugs.sh [NAME…]` tries these alone; SEEDS is how many the simulation may take for each (4,000).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 planted=crates/pipeline/tests/planted
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/planted CHANGEGATE_SIMULATION_SEEDS=${SEEDS:-2000}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/planted CHANGEGATE_SIMULATION_SEEDS=${SEEDS:-4000}
 names=("$@")
 if [[ ${#names[@]} == 0 ]]; then
   for patch in "$planted"/*.patch; do names+=("$(basename "$patch" .patch)"); done
