@@ -303,13 +303,13 @@ pub(crate) fn tables(engines: &Engines, name: &str, ours: &str) -> anyhow::Resul
             "CREATE TABLE {name}.changes ({}) ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) \
              ORDER BY (event_time, topic, partition, offset) SETTINGS {}",
             unescaped(&columns("changes", &typed)?),
-            settings("changes")?.trim()
+            unescaped(&settings("changes")?)
         ),
         format!(
             "CREATE TABLE {name}.raw_records ({}) ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) \
              ORDER BY (topic, partition, offset) SETTINGS {}",
             unescaped(&columns("raw_records", &raw)?),
-            settings("raw_records")?.trim()
+            unescaped(&settings("raw_records")?)
         ),
     ])
 }

@@ -160,7 +160,7 @@ pub fn consume(bootstrap: &str, topic: &str, records: u64) -> anyhow::Result<()>
         session_timeout: Duration::from_secs(300),
         max_poll_interval: Duration::from_secs(1_800),
         record_bytes_max: 2 << 20,
-        properties: Vec::new(),
+        properties: vec![(engines::STATISTICS.to_owned(), "100000".to_owned())],
     };
     let consumer: BaseConsumer = settings.member("bench-raw-0").create()?;
     let mut list = TopicPartitionList::new();

@@ -32,6 +32,8 @@ pub struct Insert<'a> {
     pub table: Table,
     /// Rows as [`crate::RowBinary`] wrote them; they are sent as columns. A resend must send the same rows.
     pub rows: &'a [u8],
+    /// Where each of them ends; with it they are sent in the order of the table, without it as they are.
+    pub ends: &'a [u32],
     /// The id by which a successor can kill it, never used twice; empty: the server makes one.
     pub query_id: &'a str,
     /// `insert_deduplication_token`; empty: the server hashes the rows.
@@ -44,6 +46,8 @@ pub struct Insert<'a> {
 
 /// Rows of one block at most. Far above any batch, so that the server never cuts one into two blocks.
 const BLOCK_ROWS_MAX: &str = "100000000";
+/// Built when parts are merged: a fresh part is small enough to be looked through.
+const INDEXES_OF_MERGED_PARTS: &str = "ix_event_uid,ix_change_uid,ix_actor_uid,ix_resource_uids";
 /// How much is handed to the socket at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -92,6 +96,10 @@ impl LedgerClient {
             .with_setting("insert_deduplicate", "1")
             // Through a Distributed table the answer means "written there", not "queued here".
             .with_setting("distributed_foreground_insert", "1");
+        if insert.table == Table::Changes {
+            let setting = "exclude_materialize_skip_indexes_on_insert";
+            request = request.with_setting(setting, INDEXES_OF_MERGED_PARTS);
+        }
         if !insert.query_id.is_empty() {
             request = request.with_setting("query_id", insert.query_id);
         }
@@ -99,7 +107,7 @@ impl LedgerClient {
             request = request.with_setting("insert_deduplication_token", insert.token);
         }
         let mut block = self.block(insert.table);
-        block.fill(insert.rows);
+        block.fill(insert.rows, insert.ends);
         let sending = async {
             // In pieces that stay in the cache; the allocator hands the same few out again and again, while one
             // copy of the whole block would touch fresh pages.

@@ -63,6 +63,16 @@ impl Table {
         }
     }
 
+    /// By which rows the table is sorted: its `ORDER BY`, or the beginning of it.
+    pub const fn sorted_by(self) -> &'static [&'static str] {
+        match self {
+            Self::Changes => &["source", "event_time", "topic", "partition", "offset", "child"],
+            Self::RawRecords => &["topic", "incarnation", "partition", "offset"],
+            // Few rows: the server sorts them.
+            Self::Rejected | Self::Superseded | Self::Operations => &[],
+        }
+    }
+
     /// `INSERT INTO <database>.<table> (<every column>) FORMAT Native`.
     pub fn insert_statement(self, database: &str) -> String {
         let columns: Vec<_> = self.columns().iter().map(|(name, _)| quoted(name)).collect();

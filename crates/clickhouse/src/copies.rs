@@ -208,6 +208,7 @@ impl LedgerClient {
         self.insert(Insert {
             table,
             rows,
+            ends: &[],
             query_id: "",
             token: "",
             fresh_connection: false,

@@ -59,6 +59,7 @@ impl Ledger for ClickHouseLedger {
         self.wait(self.client.insert(client::Insert {
             table: insert.table.into(),
             rows: insert.rows,
+            ends: insert.ends,
             query_id: &query_id,
             token: &token,
             fresh_connection: insert.query_id.send > 0,

@@ -60,6 +60,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "questions",
         sql: include_str!("../migrations/0004_questions.sql"),
     },
+    Migration {
+        version: 5,
+        name: "parts",
+        sql: include_str!("../migrations/0005_parts.sql"),
+    },
 ];
 
 /// What a run did.

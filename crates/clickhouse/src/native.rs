@@ -8,13 +8,15 @@
 //! streams: nulls before values, where arrays end before what is in them, a dictionary before numbers that point into it.
 
 mod dictionary;
+mod order;
 mod reader;
 mod stream;
 
 use std::iter::once;
 
+use order::Order;
 use reader::{Cursor, Reader};
-use stream::Stream;
+use stream::{Place, Streams};
 
 use crate::columns::Table;
 
@@ -24,41 +26,47 @@ pub(crate) struct Block {
     table: Table,
     /// How many columns and rows.
     head: Vec<u8>,
+    order: Order,
+    /// One for each column.
+    readers: Vec<Reader>,
     columns: Vec<Column>,
+    streams: Streams,
 }
 
+/// What is sent of one column.
 #[derive(Debug)]
 struct Column {
     /// Name, type, and for each dictionary in it the version of its layout.
     head: Vec<u8>,
-    reader: Reader,
-    streams: Vec<Stream>,
+    places: Vec<Place>,
 }
 
 impl Block {
     /// Without rows.
     pub(crate) fn new(table: Table) -> Self {
-        let columns = table.columns().iter().map(|(name, written)| {
-            let mut streams = Vec::new();
-            let reader = Reader::new(written, &mut streams);
+        let mut streams = Streams::default();
+        let (mut readers, mut columns) = (Vec::new(), Vec::new());
+        for (name, written) in table.columns() {
+            let mut places = Vec::new();
+            let is_long = table.byte_columns().contains(name);
+            readers.push(Reader::new(written, is_long, &mut streams, &mut places));
             let mut head = Vec::new();
             for text in [name, written] {
                 leb128(text.len(), &mut head);
                 head.extend_from_slice(text.as_bytes());
             }
-            for _ in streams.iter().filter(|stream| matches!(stream, Stream::Low(_))) {
+            for _ in places.iter().filter(|place| matches!(place, Place::Low(_))) {
                 head.extend_from_slice(&dictionary::LAYOUT);
             }
-            Column {
-                head,
-                reader,
-                streams,
-            }
-        });
+            columns.push(Column { head, places });
+        }
         Self {
             table,
             head: Vec::new(),
-            columns: columns.collect(),
+            order: Order::new(table),
+            readers,
+            columns,
+            streams,
         }
     }
 
@@ -66,32 +74,43 @@ impl Block {
         self.table
     }
 
-    /// Takes these rows in place of those before.
+    /// Takes these rows in place of those before: in the order of the table where it is told where each ends, else as they
+    /// are.
     ///
     /// # Panics
     /// On bytes that are no whole rows of the table: [`crate::RowBinary`] wrote them.
-    pub(crate) fn fill(&mut self, rows: &[u8]) {
-        let streams = self.columns.iter_mut().flat_map(|column| &mut column.streams);
-        streams.for_each(Stream::clear);
-        let mut from = Cursor::new(rows);
+    pub(crate) fn fill(&mut self, rows: &[u8], ends: &[u32]) {
+        self.streams.clear();
         let mut count = 0;
-        while !from.is_done() {
-            for column in &mut self.columns {
-                column.reader.take(&mut from, &mut column.streams);
+        if ends.is_empty() {
+            let mut from = Cursor::at(rows, 0);
+            while !from.is_done() {
+                self.take(&mut from);
+                count += 1;
             }
-            count += 1;
+        } else {
+            for start in self.order.starts(rows, ends) {
+                self.take(&mut Cursor::at(rows, start as usize));
+            }
+            count = ends.len();
         }
-        let streams = self.columns.iter_mut().flat_map(|column| &mut column.streams);
-        streams.for_each(Stream::finish);
+        self.streams.finish();
         self.head.clear();
         leb128(self.columns.len(), &mut self.head);
         leb128(count, &mut self.head);
     }
 
+    fn take(&mut self, row: &mut Cursor<'_>) {
+        for reader in &self.readers {
+            reader.take(row, &mut self.streams);
+        }
+    }
+
     /// The block as it is sent, in pieces. `rows` are those that it was filled with.
     pub(crate) fn pieces<'b>(&'b self, rows: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
         let columns = self.columns.iter().flat_map(move |column| {
-            let streams = column.streams.iter().flat_map(move |stream| stream.pieces(rows));
+            let places = column.places.iter();
+            let streams = places.flat_map(move |place| self.streams.pieces(*place, rows));
             once(column.head.as_slice()).chain(streams)
         });
         once(self.head.as_slice()).chain(columns)
@@ -110,8 +129,8 @@ mod tests {
     fn block(table: Table, rows: &[u8]) -> Vec<u8> {
         let mut block = Block::new(table);
         // What is left of rows before must not show.
-        block.fill(rows);
-        block.fill(rows);
+        block.fill(rows, &[]);
+        block.fill(rows, &[]);
         block.pieces(rows).flatten().copied().collect()
     }
 

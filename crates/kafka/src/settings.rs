@@ -56,7 +56,11 @@ impl Settings {
     }
 
     fn base(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
+        self.base_over(ClientConfig::new())
+    }
+
+    /// Given properties go over what is set before: they are tuning. What delivery rests on is set after them.
+    fn base_over(&self, mut config: ClientConfig) -> ClientConfig {
         config
             .set("bootstrap.servers", &self.bootstrap)
             .set("client.id", "changegate");
@@ -85,7 +89,26 @@ impl Settings {
 
     /// A member of the group under a name of its own, so that a restart finds its partitions at once.
     pub fn member(&self, instance_id: &str) -> ClientConfig {
-        let mut config = self.base();
+        let mut tuned = ClientConfig::new();
+        tuned
+            // The default of a second leaves a queue that was drained empty for as long.
+            .set("fetch.queue.backoff.ms", "2")
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", QUEUED_KBYTES)
+            // A fetch is unpacked whole, to ten times its size and more, and the queue's bound is asked before it is made:
+            // small ones keep that near the bound. Brokers hand over a larger batch all the same where it comes first.
+            .set("fetch.message.max.bytes", FETCH_BYTES)
+            .set(
+                "fetch.max.bytes",
+                (8 << 20).max(self.record_bytes_max).to_string(),
+            )
+            .set("fetch.wait.max.ms", "50")
+            // New partitions are heard of before anybody takes them for another member's.
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("socket.keepalive.enable", "true")
+            // Ends of partitions and states of connections come with these: nobody is asked while records wait.
+            .set("statistics.interval.ms", "2000");
+        let mut config = self.base_over(tuned);
         config
             .set("group.id", &self.group)
             .set("group.instance.id", instance_id)
@@ -105,24 +128,7 @@ impl Settings {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             // The start is always ours to say; a position that is gone is an alarm, not a jump.
-            .set("auto.offset.reset", "error")
-            // The default of a second leaves a queue that was drained empty for as long.
-            .set("fetch.queue.backoff.ms", "2")
-            .set("queued.min.messages", "20000")
-            .set("queued.max.messages.kbytes", QUEUED_KBYTES)
-            // A fetch is unpacked whole, to ten times its size and more, and the queue's bound is asked before it is made:
-            // small ones keep that near the bound. Brokers hand over a larger batch all the same where it comes first.
-            .set("fetch.message.max.bytes", FETCH_BYTES)
-            .set(
-                "fetch.max.bytes",
-                (8 << 20).max(self.record_bytes_max).to_string(),
-            )
-            .set("fetch.wait.max.ms", "50")
-            // New partitions are heard of before anybody takes them for another member's.
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("socket.keepalive.enable", "true")
-            // Ends of partitions and states of connections come with these: nobody is asked while records wait.
-            .set("statistics.interval.ms", "2000");
+            .set("auto.offset.reset", "error");
         config
     }
 

@@ -46,6 +46,8 @@ pub struct InsertAsk {
     pub bytes: Vec<u8>,
     /// Which of the bytes go.
     pub range: Bytes<usize>,
+    /// Where each row ends within them.
+    pub ends: Vec<u32>,
     /// How many rows.
     pub count: u32,
     /// How long to wait for the answer.
@@ -125,6 +127,7 @@ pub fn execute(ledger: &(impl Ledger + ?Sized), ask: Ask) -> Answer {
                 token: ask.token,
                 month: ask.month,
                 rows,
+                ends: &ask.ends,
                 count: ask.count,
                 deadline: ask.deadline,
             };

@@ -188,6 +188,8 @@ pub struct Insert<'a> {
     pub month: u32,
     /// Encoded rows, as the [`crate::Encoder`] wrote them, each followed by its stamp.
     pub rows: &'a [u8],
+    /// Where each of them ends in the bytes; empty: the order of the rows must stay.
+    pub ends: &'a [u32],
     /// How many.
     pub count: u32,
     /// How long the caller waits for the answer; past it, the error is [`Class::Unknown`].

@@ -1,90 +1,135 @@
-use super::dictionary::Dictionary;
-use super::stream::Stream;
+use super::stream::{Place, Streams};
 
-/// How one value is taken off a row, and to which streams of its column it goes.
+/// How one value is taken off a row, and to which streams it goes.
 #[derive(Debug)]
 pub(super) enum Reader {
-    Fixed { width: usize, to: usize },
-    Text { to: usize },
-    Low { width: Option<usize>, to: usize },
-    Nullable { nulls: usize, value: Box<Self> },
-    Array { ends: usize, item: Box<Self> },
+    Fixed1(usize),
+    Fixed2(usize),
+    Fixed4(usize),
+    Fixed8(usize),
+    Fixed16(usize),
+    Fixed32(usize),
+    /// A text that is copied: most are short, and a look at each of them once more, a column at a time, would cost more.
+    Text(usize),
+    /// A text that may be long, and is left where it is.
+    Long(usize),
+    LowText(usize),
+    LowFixed {
+        width: usize,
+        to: usize,
+    },
+    Nullable {
+        nulls: usize,
+        value: Box<Self>,
+    },
+    Array {
+        ends: usize,
+        item: Box<Self>,
+    },
     Tuple(Vec<Self>),
 }
 
 impl Reader {
-    /// For a column of this type.
+    /// For a column of this type, and where its streams are, in their order.
     ///
     /// # Panics
     /// On a type that no column of ours has: say here how wide it is.
-    pub(super) fn new(written: &str, streams: &mut Vec<Stream>) -> Self {
-        let mut stream = |stream| {
-            streams.push(stream);
-            streams.len() - 1
-        };
+    pub(super) fn new(written: &str, is_long: bool, streams: &mut Streams, places: &mut Vec<Place>) -> Self {
         let (name, arguments) = match written.split_once('(') {
             Some((name, rest)) => (name, rest.strip_suffix(')').unwrap_or(rest)),
             None => (written, ""),
         };
         match name {
-            "String" => Self::Text {
-                to: stream(Stream::Texts(Vec::new())),
-            },
-            "LowCardinality" => Self::Low {
-                width: (arguments != "String").then(|| fixed_width(arguments)),
-                to: stream(Stream::Low(Dictionary::default())),
-            },
-            "Nullable" => Self::Nullable {
-                nulls: stream(Stream::Bytes(Vec::new())),
-                value: Box::new(Self::new(arguments, streams)),
-            },
-            "Array" => Self::Array {
-                ends: stream(Stream::Bytes(Vec::new())),
-                item: Box::new(Self::new(arguments, streams)),
-            },
-            // As it is stored: an array of pairs.
-            "Map" => Self::Array {
-                ends: stream(Stream::Bytes(Vec::new())),
-                item: Box::new(Self::tuple(arguments, streams)),
-            },
-            "Tuple" => Self::tuple(arguments, streams),
-            _ => Self::Fixed {
-                width: fixed_width(written),
-                to: stream(Stream::Bytes(Vec::new())),
-            },
+            "String" if is_long => Self::Long(texts(streams, places)),
+            "String" => Self::Text(bytes(streams, places)),
+            "LowCardinality" => {
+                streams.low.push(Default::default());
+                let to = streams.low.len() - 1;
+                places.push(Place::Low(to));
+                match arguments {
+                    "String" => Self::LowText(to),
+                    _ => Self::LowFixed {
+                        width: fixed_width(arguments),
+                        to,
+                    },
+                }
+            }
+            "Nullable" => {
+                let nulls = bytes(streams, places);
+                Self::Nullable {
+                    nulls,
+                    value: Box::new(Self::new(arguments, is_long, streams, places)),
+                }
+            }
+            // A map is an array of pairs, as it is stored.
+            "Array" | "Map" => {
+                let ends = bytes(streams, places);
+                let item = if name == "Array" {
+                    Self::new(arguments, is_long, streams, places)
+                } else {
+                    Self::tuple(arguments, is_long, streams, places)
+                };
+                Self::Array {
+                    ends,
+                    item: Box::new(item),
+                }
+            }
+            "Tuple" => Self::tuple(arguments, is_long, streams, places),
+            _ => {
+                let to = bytes(streams, places);
+                match fixed_width(written) {
+                    1 => Self::Fixed1(to),
+                    2 => Self::Fixed2(to),
+                    4 => Self::Fixed4(to),
+                    8 => Self::Fixed8(to),
+                    16 => Self::Fixed16(to),
+                    32 => Self::Fixed32(to),
+                    width => panic!("nothing of ours is {width} bytes wide"),
+                }
+            }
         }
     }
 
     /// Fields of types without commas, each with or without its name.
-    fn tuple(fields: &str, streams: &mut Vec<Stream>) -> Self {
+    fn tuple(fields: &str, is_long: bool, streams: &mut Streams, places: &mut Vec<Place>) -> Self {
         let types = fields
             .split(", ")
             .map(|field| field.split_once(' ').map_or(field, |(_, written)| written));
-        Self::Tuple(types.map(|written| Self::new(written, streams)).collect())
+        Self::Tuple(
+            types
+                .map(|written| Self::new(written, is_long, streams, places))
+                .collect(),
+        )
     }
 
-    #[inline]
-    pub(super) fn take(&self, from: &mut Cursor<'_>, streams: &mut [Stream]) {
+    /// Most values are no more than a few moves: a call would cost more than they.
+    #[inline(always)]
+    pub(super) fn take(&self, from: &mut Cursor<'_>, streams: &mut Streams) {
         match self {
-            Self::Fixed { width, to } => push(&mut streams[*to], from.take(*width)),
-            Self::Text { to } => {
+            Self::Fixed1(to) => from.copy::<1>(&mut streams.bytes[*to]),
+            Self::Fixed2(to) => from.copy::<2>(&mut streams.bytes[*to]),
+            Self::Fixed4(to) => from.copy::<4>(&mut streams.bytes[*to]),
+            Self::Fixed8(to) => from.copy::<8>(&mut streams.bytes[*to]),
+            Self::Fixed16(to) => from.copy::<16>(&mut streams.bytes[*to]),
+            Self::Fixed32(to) => from.copy::<32>(&mut streams.bytes[*to]),
+            Self::Text(to) => from.copy_text(&mut streams.bytes[*to]),
+            Self::Long(to) => {
                 let begin = u32::try_from(from.at).expect("a batch is far below 4 GiB");
                 from.text();
-                begins(&mut streams[*to]).push(begin);
+                streams.texts[*to].push(begin);
             }
-            Self::Low { width, to } => {
-                let key = match width {
-                    Some(width) => from.take(*width),
-                    None => from.text(),
-                };
-                let Stream::Low(dictionary) = &mut streams[*to] else {
-                    unreachable!("made together");
-                };
-                dictionary.push(key);
-            }
+            Self::LowText(to) => streams.low[*to].push(from.text()),
+            Self::LowFixed { width, to } => streams.low[*to].push(from.take(*width)),
+            Self::Nullable { .. } | Self::Array { .. } | Self::Tuple(_) => self.take_apart(from, streams),
+        }
+    }
+
+    /// A value made of values.
+    fn take_apart(&self, from: &mut Cursor<'_>, streams: &mut Streams) {
+        match self {
             Self::Nullable { nulls, value } => {
                 let is_null = from.take(1);
-                push(&mut streams[*nulls], is_null);
+                streams.bytes[*nulls].extend_from_slice(is_null);
                 if is_null == [0] {
                     value.take(from, streams);
                 } else {
@@ -93,31 +138,60 @@ impl Reader {
             }
             Self::Array { ends, item } => {
                 let count = from.length();
-                let Stream::Bytes(bytes) = &mut streams[*ends] else {
-                    unreachable!("made together");
-                };
+                let bytes = &mut streams.bytes[*ends];
                 let before = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
                 bytes.extend_from_slice(&(before + count as u64).to_le_bytes());
-                (0..count).for_each(|_| item.take(from, streams));
+                match item.fixed() {
+                    Some((width, to)) => streams.bytes[to].extend_from_slice(from.take(count * width)),
+                    None => (0..count).for_each(|_| item.take(from, streams)),
+                }
             }
             Self::Tuple(fields) => fields.iter().for_each(|field| field.take(from, streams)),
+            flat => flat.take(from, streams),
         }
+    }
+
+    /// Its width and where it goes, of one that is copied as it is.
+    fn fixed(&self) -> Option<(usize, usize)> {
+        Some(match self {
+            Self::Fixed1(to) => (1, *to),
+            Self::Fixed2(to) => (2, *to),
+            Self::Fixed4(to) => (4, *to),
+            Self::Fixed8(to) => (8, *to),
+            Self::Fixed16(to) => (16, *to),
+            Self::Fixed32(to) => (32, *to),
+            _ => return None,
+        })
     }
 
     /// What stands in the place of a null.
-    fn default(&self, streams: &mut [Stream]) {
-        match self {
-            Self::Fixed { width, to } => push(&mut streams[*to], &[0; 32][..*width]),
-            Self::Text { to } => begins(&mut streams[*to]).push(Stream::NOTHING),
-            Self::Low { .. } | Self::Nullable { .. } | Self::Array { .. } | Self::Tuple(_) => {
-                unreachable!("no column of ours is a Nullable of these")
-            }
-        }
+    fn default(&self, streams: &mut Streams) {
+        let (width, to) = match self {
+            // An empty text is its length alone.
+            Self::Text(to) => (1, *to),
+            Self::Long(to) => return streams.texts[*to].push(Streams::NOTHING),
+            fixed => fixed
+                .fixed()
+                .expect("no column of ours is a Nullable of something made of values"),
+        };
+        streams.bytes[to].extend_from_slice(&[0; 32][..width]);
     }
 }
 
+fn bytes(streams: &mut Streams, places: &mut Vec<Place>) -> usize {
+    streams.bytes.push(Vec::new());
+    places.push(Place::Bytes(streams.bytes.len() - 1));
+    streams.bytes.len() - 1
+}
+
+fn texts(streams: &mut Streams, places: &mut Vec<Place>) -> usize {
+    streams.texts.push(Vec::new());
+    places.push(Place::Texts(streams.texts.len() - 1));
+    streams.texts.len() - 1
+}
+
 /// Bytes of a value of a type that has always as many.
-fn fixed_width(written: &str) -> usize {
+pub(super) fn fixed_width(written: &str) -> usize {
     match written.split(['(', ',']).next() {
         Some("UInt8" | "Bool" | "Enum8") => 1,
         Some("UInt16") => 2,
@@ -132,29 +206,6 @@ fn fixed_width(written: &str) -> usize {
     }
 }
 
-#[inline]
-fn push(stream: &mut Stream, value: &[u8]) {
-    let Stream::Bytes(bytes) = stream else {
-        unreachable!("made together");
-    };
-    // Of a length that the compiler knows each is a move, not a call.
-    match value.len() {
-        1 => bytes.push(value[0]),
-        2 => bytes.extend_from_slice(&value[..2]),
-        4 => bytes.extend_from_slice(&value[..4]),
-        8 => bytes.extend_from_slice(&value[..8]),
-        16 => bytes.extend_from_slice(&value[..16]),
-        _ => bytes.extend_from_slice(value),
-    }
-}
-
-fn begins(stream: &mut Stream) -> &mut Vec<u32> {
-    let Stream::Texts(begins) = stream else {
-        unreachable!("made together");
-    };
-    begins
-}
-
 /// Where the next value of the rows begins.
 #[derive(Debug)]
 pub(super) struct Cursor<'r> {
@@ -163,10 +214,6 @@ pub(super) struct Cursor<'r> {
 }
 
 impl<'r> Cursor<'r> {
-    pub(super) fn new(rows: &'r [u8]) -> Self {
-        Self::at(rows, 0)
-    }
-
     pub(super) fn at(rows: &'r [u8], at: usize) -> Self {
         Self { rows, at }
     }
@@ -175,10 +222,32 @@ impl<'r> Cursor<'r> {
         self.at == self.rows.len()
     }
 
-    fn take(&mut self, count: usize) -> &'r [u8] {
+    pub(super) fn take(&mut self, count: usize) -> &'r [u8] {
         let from = self.at;
         self.at += count;
         &self.rows[from..self.at]
+    }
+
+    /// Of a length that the compiler knows a copy is a move, not a call.
+    fn copy<const WIDTH: usize>(&mut self, to: &mut Vec<u8>) {
+        let value: &[u8; WIDTH] = self.rows[self.at..].first_chunk().expect("a whole row");
+        self.at += WIDTH;
+        to.extend_from_slice(value);
+    }
+
+    fn copy_text(&mut self, to: &mut Vec<u8>) {
+        // A short one with what happens to stand behind it, which is let go of.
+        if let Some(head) = self.rows[self.at..].first_chunk::<SHORT>()
+            && usize::from(head[0]) < SHORT
+        {
+            let length = usize::from(head[0]) + 1;
+            self.at += length;
+            let end = to.len() + length;
+            to.extend_from_slice(head);
+            to.truncate(end);
+            return;
+        }
+        to.extend_from_slice(self.text());
     }
 
     /// LEB128.
@@ -195,6 +264,12 @@ impl<'r> Cursor<'r> {
         }
     }
 
+    /// A text without its length.
+    pub(super) fn bare_text(&mut self) -> &'r [u8] {
+        let length = self.length();
+        self.take(length)
+    }
+
     /// A text with its length before it, as both formats write it.
     pub(super) fn text(&mut self) -> &'r [u8] {
         let from = self.at;
@@ -203,3 +278,6 @@ impl<'r> Cursor<'r> {
         &self.rows[from..self.at]
     }
 }
+
+/// Bytes that are copied at once, the length included.
+const SHORT: usize = 32;

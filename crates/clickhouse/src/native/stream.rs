@@ -1,40 +1,44 @@
 use super::dictionary::Dictionary;
 use super::reader::Cursor;
 
-/// Values of one kind behind each other.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Bytes(Vec<u8>),
-    /// Texts stay where they are in the rows: here is where each begins.
-    Texts(Vec<u32>),
-    Low(Dictionary),
+/// Values of all columns of a block, each kind of stream in a list of its own: nobody asks of each value what it is.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) bytes: Vec<Vec<u8>>,
+    /// Long texts stay where they are in the rows: here is where each begins.
+    pub(super) texts: Vec<Vec<u32>>,
+    pub(super) low: Vec<Dictionary>,
 }
 
-impl Stream {
+/// Where a stream is in them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Bytes(usize),
+    Texts(usize),
+    Low(usize),
+}
+
+impl Streams {
     /// In place of where a text begins: there is none, and an empty one is sent.
     pub(super) const NOTHING: u32 = u32::MAX;
 
     pub(super) fn clear(&mut self) {
-        match self {
-            Self::Bytes(bytes) => bytes.clear(),
-            Self::Texts(begins) => begins.clear(),
-            Self::Low(dictionary) => dictionary.clear(),
-        }
+        self.bytes.iter_mut().for_each(Vec::clear);
+        self.texts.iter_mut().for_each(Vec::clear);
+        self.low.iter_mut().for_each(Dictionary::clear);
     }
 
     /// No more values come.
     pub(super) fn finish(&mut self) {
-        if let Self::Low(dictionary) = self {
-            dictionary.finish();
-        }
+        self.low.iter_mut().for_each(Dictionary::finish);
     }
 
-    /// What is sent, in its order.
-    pub(super) fn pieces<'b>(&'b self, rows: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
-        let (whole, texts): ([&[u8]; 3], &[u32]) = match self {
-            Self::Bytes(bytes) => ([bytes, &[], &[]], &[]),
-            Self::Texts(begins) => ([&[]; 3], begins),
-            Self::Low(dictionary) => (dictionary.pieces(), &[]),
+    /// What is sent of one of them, in its order.
+    pub(super) fn pieces<'b>(&'b self, place: Place, rows: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
+        let (whole, texts): ([&[u8]; 3], &[u32]) = match place {
+            Place::Bytes(at) => ([&self.bytes[at], &[], &[]], &[]),
+            Place::Texts(at) => ([&[]; 3], &self.texts[at]),
+            Place::Low(at) => (self.low[at].pieces(), &[]),
         };
         whole
             .into_iter()

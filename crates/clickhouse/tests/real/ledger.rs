@@ -5,7 +5,7 @@ use std::time::Duration;
 use changegate_approval::Ask;
 use changegate_clickhouse::{RowBinary, Trouble, migrate};
 use changegate_pipeline::ledger::{
-    BatchId, Class, Copies, Furthest, Operation, Range, Span, Stamp, Table, Tail,
+    BatchId, Class, Copies, Furthest, Insert, Operation, Range, Span, Stamp, Table, Tail,
 };
 use changegate_pipeline::rows::{Outcomes, SupersededRow, Why};
 use changegate_pipeline::{Encoder as _, Ledger as _};
@@ -42,12 +42,55 @@ pub(crate) fn migrations_run_twice_and_fit_the_rows(server: &Server) {
         let columns: String = columns.map(|(name, ty)| format!("{name}\t{ty}\n")).collect();
         let found = server.ask(&admin, &sql).expect("asked").replace("\\'", "'");
         assert_eq!(found, columns, "{}", table.name());
+        let sql = format!(
+            "SELECT sorting_key FROM system.tables WHERE database = 'migrations' AND name = '{}'",
+            table.name()
+        );
+        let found = server.ask(&admin, &sql).expect("asked");
+        assert!(found.starts_with(&table.sorted_by().join(", ")), "{found}");
     }
     assert_eq!(
         server
             .ask(&admin, "SELECT kind, who FROM v_operations")
             .expect("asked"),
         "migration\ttest\n"
+    );
+}
+
+/// One file, looked through where a merged part has an index; and rows in the order of the table, whatever order they are
+/// sent in.
+pub(crate) fn a_fresh_part_is_small_and_in_order(server: &Server) {
+    let ledger = server.ledger("parts");
+    let admin = server.admin("parts");
+    for batch in [1, 2] {
+        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+        for offset in [3, 1, 2, 0] {
+            let mut block = Block::default();
+            block.change(&context(offset, batch, 1), 0, &event(), Some(5.0));
+            rows.extend_from_slice(&block.changes);
+            ends.push(rows.len() as u32);
+        }
+        let sent = Insert {
+            ends: &ends,
+            count: 4,
+            ..insert(Table::Changes, &rows, batch, 0)
+        };
+        ledger.insert(&sent).expect("the block is taken");
+    }
+    let parts = "SELECT part_type, count(), sum(rows) FROM system.parts \
+        WHERE active AND database = 'parts' AND table = 'changes' GROUP BY part_type";
+    assert_eq!(server.ask(&admin, parts).expect("asked"), "Compact\t2\t8\n");
+    let indexes = "SELECT countIf(data_compressed_bytes > 0) FROM system.data_skipping_indices \
+        WHERE database = 'parts' AND table = 'changes' AND type = 'bloom_filter'";
+    assert_eq!(server.ask(&admin, indexes).expect("asked"), "0\n");
+    let merge = "OPTIMIZE TABLE parts.changes FINAL";
+    server.wait(admin.execute(merge)).expect("merged");
+    assert_eq!(server.ask(&admin, indexes).expect("asked"), "4\n");
+    let rows = "SELECT batch_id, groupArray(offset) FROM \
+        (SELECT * FROM changes ORDER BY batch_id, offset) GROUP BY batch_id ORDER BY batch_id";
+    assert_eq!(
+        server.ask(&admin, rows).expect("asked"),
+        "1\t[0,1,2,3]\n2\t[0,1,2,3]\n"
     );
 }
 

@@ -18,6 +18,10 @@ const TESTS: &[Test] = &[
         ledger::migrations_run_twice_and_fit_the_rows,
     ),
     (
+        "a_fresh_part_is_small_and_in_order",
+        ledger::a_fresh_part_is_small_and_in_order,
+    ),
+    (
         "an_edited_migration_is_refused",
         ledger::an_edited_migration_is_refused,
     ),

@@ -312,6 +312,7 @@ pub(crate) fn insert(table: Table, rows: &[u8], batch: u64, send: u32) -> Insert
         token: Digest([batch as u8; 32]),
         month: partition_of(TIME),
         rows,
+        ends: &[],
         count: 1,
         deadline: Duration::from_secs(20),
     }

@@ -5,8 +5,9 @@ use changegate_engines::{ClickHouse, ClickHouseOptions, User};
 use changegate_types::TimeMicros;
 
 /// Databases of the tests; users' grants are fixed when the server starts.
-const DATABASES: [&str; 16] = [
+const DATABASES: [&str; 17] = [
     "migrations",
+    "parts",
     "edited",
     "columns",
     "encoded",

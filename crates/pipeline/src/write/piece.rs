@@ -123,6 +123,12 @@ pub(super) fn insert(
     let token = token(batch, piece, portion, parts);
     let month = portion.month;
     let rows = portion.rows_mut(piece.table);
+    let mut end = 0;
+    let ends = piece.rows.iter().map(|row| {
+        end += rows.marks[row].end - rows.start(row);
+        u32::try_from(end).expect("a batch is far below 4 GiB")
+    });
+    let ends = ends.collect();
     let (bytes, range) = match &piece.rows {
         RowSet::Range(from, to) => {
             let range = rows.start(*from)..rows.start(*to);
@@ -150,6 +156,7 @@ pub(super) fn insert(
         month,
         bytes,
         range,
+        ends,
         count: piece.rows.len() as u32,
         deadline,
     }

@@ -1,0 +1,16 @@
+-- What an insert and its merges cost the server. Parts that are there already stay as they are until they are merged.
+
+-- A part of one insert is one file, not two hundred: opening, writing and syncing those cost half of the insert. Above 256 MiB
+-- before compression, where questions about years read few columns of many rows, each column has files of its own as before.
+-- Lengths of texts stand in front of them, one byte mostly, not in a stream of eight bytes each. Statistics of every column
+-- were made anew with every merge and answered no question. Merges wait for more parts, as those of raw_records do
+-- (docs/adr/0003-raw-bytes.md). docs/adr/0008-parts.md has the measurements.
+ALTER TABLE {db}.{table:changes} {on_cluster} MODIFY SETTING
+    min_bytes_for_wide_part = 268435456,
+    string_serialization_version = 'single_stream',
+    auto_statistics_types = '',
+    merge_selector_base = 40;
+
+ALTER TABLE {db}.{table:raw_records} {on_cluster} MODIFY SETTING
+    min_bytes_for_wide_part = 268435456,
+    auto_statistics_types = '';
