@@ -143,6 +143,7 @@ impl Finder {
 
     /// Hands on the bytes of each token.
     pub(super) fn each(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
+        let mut names = NextAt { bytes, at: 0 };
         self.triples.each(bytes, |at| {
             let Some(triple) = bytes.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
                 return;
@@ -157,10 +158,27 @@ impl Finder {
             for head in alike.iter().filter(|head| head.triple == triple) {
                 let range = at
                     .checked_sub(head.offset)
-                    .and_then(|start| extent(bytes, head.shape, start));
+                    .and_then(|start| extent(bytes, head.shape, start, &mut names));
                 range.into_iter().for_each(&mut found);
             }
         });
+    }
+}
+
+/// The first `@` behind a place. Most events have few, and many addresses that could have one.
+struct NextAt<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl NextAt<'_> {
+    /// Places are asked for in their order.
+    fn after(&mut self, place: usize) -> usize {
+        if self.at <= place {
+            let rest = self.bytes.get(place..).unwrap_or_default();
+            self.at = memchr::memchr(b'@', rest).map_or(usize::MAX, |found| place + found);
+        }
+        self.at
     }
 }
 
@@ -196,7 +214,7 @@ fn is_page(before: &[u8]) -> bool {
 }
 
 /// The bytes of the secret whose head (number `shape`) may stand at `start`; `None` where it only looks so.
-fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
+fn extent(bytes: &[u8], shape: usize, start: usize, names: &mut NextAt<'_>) -> Option<Range<usize>> {
     let (head, shape) = SHAPES.get(shape)?;
     if !bytes.get(start..)?.starts_with(head.as_bytes()) {
         return None;
@@ -251,9 +269,10 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                     && !matches!(byte, b'/' | b'@' | b':' | b'"' | b'\\' | b'?' | b'#' | b'<')
             };
             // Most addresses name nobody: no `@` before the path.
-            let rest = bytes.get(after..)?;
-            let host = rest.get(..memchr::memchr3(b'/', b'"', b'\\', rest).unwrap_or(rest.len()))?;
-            memchr::memchr(b'@', host)?;
+            let host = bytes.get(after..names.after(after))?;
+            if host.iter().any(|byte| matches!(byte, b'/' | b'"' | b'\\')) {
+                return None;
+            }
             let user = run(bytes, after, in_part);
             if bytes.get(user) != Some(&b':') {
                 return None;
