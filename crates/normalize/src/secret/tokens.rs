@@ -95,6 +95,9 @@ struct Head {
 
 const SLOTS: usize = 256;
 
+/// What is looked for of [`Shape::Credentials`], and of nothing else.
+const ADDRESS: u32 = key(b"://");
+
 const _: () = assert!(SHAPES.len() < SLOTS, "a slot begins at a byte's worth of heads");
 
 /// The slot of three bytes.
@@ -149,6 +152,10 @@ impl Finder {
                 return;
             };
             let triple = key(triple);
+            // Most events hold addresses and no `@` behind them.
+            if triple == ADDRESS && names.after(at) == usize::MAX {
+                return;
+            }
             let slot = self.slots.get(slot(triple)..).and_then(<[u8]>::first_chunk::<2>);
             let Some(&[from, to]) = slot else { return };
             let alike = self
@@ -310,6 +317,12 @@ mod tests {
     fn every_head_is_looked_for_and_found_wherever_it_stands() {
         let finder = Finder::new();
         assert_eq!(finder.heads.len(), SHAPES.len());
+        let addresses = finder.heads.iter().filter(|head| head.triple == ADDRESS);
+        assert!(
+            addresses
+                .into_iter()
+                .all(|head| matches!(SHAPES[head.shape].1, Shape::Credentials))
+        );
         let tail = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         for (head, shape) in &SHAPES {
             let token = match shape {
