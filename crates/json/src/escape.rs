@@ -38,11 +38,24 @@ fn hex4(bytes: &[u8], at: usize) -> Result<u32, usize> {
 /// handed on as it stands from there.
 pub fn unescape(text: &str, mut piece: impl FnMut(&str)) {
     let bytes = text.as_bytes();
-    let mut rest = text;
-    while let Some(slash) = rest.find('\\') {
-        let at = text.len() - rest.len() + slash;
-        let (before, _) = rest.split_at(slash);
-        piece(before);
+    // Where what was not handed on yet begins, and from where the next backslash is looked for.
+    let (mut from, mut search) = (0, 0);
+    loop {
+        let at = crate::scan::special(bytes, search);
+        match bytes.get(at) {
+            Some(b'\\') => {}
+            Some(_) => {
+                search = at + 1;
+                continue;
+            }
+            None => break,
+        }
+        piece(text.get(from..at).unwrap_or_default());
+        // These stand for themselves: they begin the next piece.
+        if let Some(b'"' | b'\\' | b'/') = bytes.get(at + 1) {
+            (from, search) = (at + 1, at + 2);
+            continue;
+        }
         let Ok(after) = check(bytes, at) else {
             piece(text.get(at..).unwrap_or_default());
             return;
@@ -70,9 +83,9 @@ pub fn unescape(text: &str, mut piece: impl FnMut(&str)) {
             other => char::from(other.copied().unwrap_or(b'\\')),
         };
         piece(plain.encode_utf8(&mut [0; 4]));
-        rest = text.get(after..).unwrap_or_default();
+        (from, search) = (after, after);
     }
-    piece(rest);
+    piece(text.get(from..).unwrap_or_default());
 }
 
 /// Appends `text` as the inside of a JSON string: quotes, backslashes and control characters escaped.

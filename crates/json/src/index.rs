@@ -1,10 +1,12 @@
 //! One pass over the bytes that checks the syntax and notes where each value stands.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bumpalo::Bump;
 
 use crate::mask::Masks;
+use crate::name::Seen;
 use crate::pass::{self, Buffers, Pass};
 use crate::value::{Kind, Value};
 use crate::watch::{NOTHING, Watch};
@@ -67,19 +69,32 @@ pub(crate) struct Node {
     pub(crate) flag: bool,
     /// Offset of the first byte; of a string or name, of the byte after its quote.
     pub(crate) start: u32,
-    /// Offset after the last byte; of a string or name, of the closing quote.
-    pub(crate) end: u32,
+    /// Bytes from there to the last; of a string or name without its quotes.
+    pub(crate) length: u32,
     /// Of a value: index of the node after it and all that is in it. Of a name: hash of its bytes.
     pub(crate) next: u32,
 }
 
 impl Node {
+    /// Where it stands.
+    #[inline(always)]
+    pub(crate) const fn range(&self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.length as usize
+    }
+
+    /// Whether it is a name without escapes that is not overruled.
+    #[inline(always)]
+    pub(crate) const fn is_plain_name(&self) -> bool {
+        u16::from_le_bytes([self.kind as u8, self.flag as u8]) == NodeKind::Name as u16
+    }
+
     /// What room is filled with.
     pub(crate) const EMPTY: Self = Self {
         kind: NodeKind::Null,
         flag: false,
         start: 0,
-        end: 0,
+        length: 0,
         next: 0,
     };
 }
@@ -111,10 +126,13 @@ pub(crate) struct Noted {
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
     pub(crate) text: &'a str,
+    /// The last one stands for nothing.
     pub(crate) nodes: &'a [Node],
     pub(crate) arena: &'a Bump,
     noted: &'a [Noted],
     repeated_names: bool,
+    /// Names of the outermost object.
+    pub(crate) seen: Seen,
 }
 
 impl<'a> Document<'a> {
@@ -152,6 +170,50 @@ impl<'a> Document<'a> {
         })
     }
 
+    /// This document in a text in which some of its strings and numbers are replaced by other strings: `patches` says which,
+    /// in their order. Nothing is read anew. What was noted is not.
+    pub fn patched(&self, arena: &'a Bump, text: &'a str, patches: &[Patch]) -> &'a Self {
+        let nodes = arena.alloc_slice_copy(self.nodes);
+        let mut patches_ahead = patches.iter().peekable();
+        // How much longer the text is up to here.
+        let mut longer = 0u32;
+        for node in nodes.iter_mut() {
+            while let Some(patch) = patches_ahead.next_if(|patch| patch.end <= node.start) {
+                longer = longer.wrapping_add(patch.longer());
+            }
+            match patches_ahead.peek() {
+                Some(patch) if patch.start <= node.start => {
+                    *node = Node {
+                        kind: NodeKind::String,
+                        flag: false,
+                        start: patch.start.wrapping_add(longer) + 1,
+                        length: patch.length - 2,
+                        next: node.next,
+                    };
+                }
+                _ => {
+                    if let NodeKind::Object | NodeKind::Array = node.kind {
+                        let end = node.start + node.length;
+                        let inside = patches
+                            .iter()
+                            .filter(|patch| patch.start > node.start && patch.end < end);
+                        node.length =
+                            inside.fold(node.length, |length, patch| length.wrapping_add(patch.longer()));
+                    }
+                    node.start = node.start.wrapping_add(longer);
+                }
+            }
+        }
+        arena.alloc(Self {
+            text,
+            nodes,
+            arena,
+            noted: &[],
+            repeated_names: self.repeated_names,
+            seen: self.seen,
+        })
+    }
+
     /// What stands between a node's offsets.
     #[inline]
     #[allow(
@@ -159,11 +221,44 @@ impl<'a> Document<'a> {
         reason = "asking each slice for the borders of its characters costs more than the slice"
     )]
     pub(crate) fn slice(&self, node: &Node) -> &'a str {
-        let bytes = self.text.as_bytes().get(node.start as usize..node.end as usize);
+        let Some(bytes) = self.text.as_bytes().get(node.range()) else {
+            return nothing();
+        };
         // SAFETY: the text is UTF-8, and a node begins and ends next to a quote, a bracket or another ASCII character,
         // which are borders between characters.
-        unsafe { str::from_utf8_unchecked(bytes.unwrap_or_default()) }
+        unsafe { str::from_utf8_unchecked(bytes) }
     }
+}
+
+/// A string or number of a document that is replaced by a string without escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    start: u32,
+    end: u32,
+    length: u32,
+}
+
+impl Patch {
+    /// Where the value stood, a string with its quotes, and the length of what is put there, with its quotes.
+    pub fn new(range: Range<usize>, length: usize) -> Self {
+        Self {
+            start: range.start as u32,
+            end: range.end as u32,
+            length: length as u32,
+        }
+    }
+
+    /// By how much the text grows; wraps where it shrinks.
+    fn longer(&self) -> u32 {
+        self.length.wrapping_sub(self.end - self.start)
+    }
+}
+
+/// What is never asked for. A call, so that it costs the others nothing.
+#[cold]
+#[inline(never)]
+fn nothing() -> &'static str {
+    ""
 }
 
 /// A name or string.
@@ -231,7 +326,8 @@ impl Indexer {
         bytes: &'a [u8],
         limits: &Limits,
     ) -> Result<(&'a Document<'a>, usize), Fault> {
-        let limit = limits.bytes.min(u32::MAX as usize - 1);
+        // Offsets are kept in 32 bits, and a look goes a few bytes beyond.
+        let limit = limits.bytes.min(u32::MAX as usize - 64);
         if bytes.len() > limit {
             return Err(Fault {
                 kind: FaultKind::Size,
@@ -253,14 +349,15 @@ impl Indexer {
         };
         let buffers = std::mem::take(&mut self.buffers);
         let watch = self.watch.as_deref().unwrap_or(&NOTHING);
-        let mut pass = Pass::new(bytes, &self.masks, watch, buffers, limits);
+        let mut pass = Pass::new(bytes, self.masks.words(), watch, buffers, limits);
         let from = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let end = pass.run(from);
-        let repeated_names = pass.repeated_names;
+        let (repeated_names, seen) = (pass.repeated_names, pass.seen());
         let count;
         (self.buffers, count) = pass.into_buffers();
         let end = end?;
-        let nodes = self.buffers.nodes.get(..count).unwrap_or_default();
+        // One more than there are, so that a pair can be read where the last one stands.
+        let nodes = self.buffers.nodes.get(..=count).unwrap_or_default();
         let nodes = arena.alloc_slice_copy(nodes);
         let noted = arena.alloc_slice_copy(&self.buffers.noted);
         Ok((
@@ -270,6 +367,7 @@ impl Indexer {
                 arena,
                 noted,
                 repeated_names,
+                seen,
             }),
             end,
         ))
@@ -290,14 +388,20 @@ fn not_utf8(error: std::str::Utf8Error) -> Fault {
 }
 
 impl From<NodeKind> for Kind {
+    #[inline(always)]
     fn from(kind: NodeKind) -> Self {
-        match kind {
-            NodeKind::Null => Self::Null,
-            NodeKind::False | NodeKind::True => Self::Bool,
-            NodeKind::Number => Self::Number,
-            NodeKind::String | NodeKind::Name | NodeKind::EscapedName => Self::String,
-            NodeKind::Array => Self::Array,
-            NodeKind::Object => Self::Object,
-        }
+        /// By the number of the other kind; a table costs less than cases.
+        const KINDS: [Kind; 9] = [
+            Kind::Null,
+            Kind::Bool,
+            Kind::Bool,
+            Kind::Number,
+            Kind::String,
+            Kind::Array,
+            Kind::Object,
+            Kind::String,
+            Kind::String,
+        ];
+        KINDS.get(kind as usize).copied().unwrap_or(Self::String)
     }
 }

@@ -11,6 +11,7 @@
 
 mod escape;
 mod index;
+mod leaves;
 mod mask;
 mod name;
 mod pass;
@@ -20,8 +21,9 @@ mod value;
 mod watch;
 
 pub use escape::{escape_into, unescape};
-pub use index::{Document, Fault, FaultKind, Indexer, Limits, Piece};
-pub use name::name_hash;
+pub use index::{Document, Fault, FaultKind, Indexer, Limits, Patch, Piece};
+pub use leaves::Leaves;
+pub use name::Names;
 pub use triples::Triples;
-pub use value::{Items, Kind, Leaves, Members, Value};
+pub use value::{Items, Kind, Members, Value};
 pub use watch::Watch;

@@ -1,7 +1,9 @@
 //! Walking a document.
 
+use std::ops::Range;
+
 use crate::index::{Document, Node, NodeKind};
-use crate::name::Name;
+use crate::name::{Name, Names};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +28,8 @@ pub enum Kind {
 /// walked without asking at each step.
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
-    document: Option<&'a Document<'a>>,
-    at: u32,
+    pub(crate) document: Option<&'a Document<'a>>,
+    pub(crate) at: u32,
 }
 
 impl<'a> Value<'a> {
@@ -45,7 +47,7 @@ impl<'a> Value<'a> {
     }
 
     #[inline]
-    fn node(&self) -> Option<&'a Node> {
+    pub(crate) fn node(&self) -> Option<&'a Node> {
         self.document?.nodes.get(self.at as usize)
     }
 
@@ -67,14 +69,21 @@ impl<'a> Value<'a> {
         !self.is_some()
     }
 
+    /// This, or where it is missing or `null` what comes next.
+    #[inline(always)]
+    pub fn or(self, next: impl FnOnce() -> Self) -> Self {
+        if self.is_some() { self } else { next() }
+    }
+
     /// Where its bytes stand in the document; a string with its quotes. Empty for what is missing.
     #[inline]
     pub fn span(&self) -> std::ops::Range<usize> {
         self.node().map_or(0..0, |node| match node.kind {
             NodeKind::String | NodeKind::Name | NodeKind::EscapedName => {
-                node.start as usize - 1..node.end as usize + 1
+                let Range { start, end } = node.range();
+                start - 1..end + 1
             }
-            _ => node.start as usize..node.end as usize,
+            _ => node.range(),
         })
     }
 
@@ -136,9 +145,11 @@ impl<'a> Value<'a> {
     /// `true` or `false`, also as a string of that word in any case.
     #[inline]
     pub fn bool(&self) -> Option<bool> {
-        match self.text() {
-            text if text.eq_ignore_ascii_case("true") => Some(true),
-            text if text.eq_ignore_ascii_case("false") => Some(false),
+        match self.node()?.kind {
+            NodeKind::True => Some(true),
+            NodeKind::False => Some(false),
+            NodeKind::String if self.text().eq_ignore_ascii_case("true") => Some(true),
+            NodeKind::String if self.text().eq_ignore_ascii_case("false") => Some(false),
             _ => None,
         }
     }
@@ -170,8 +181,24 @@ impl<'a> Value<'a> {
             return Self::MISSING;
         };
         let (from, end) = self.inside(NodeKind::Object);
+        let at = document.find(from, end, hash);
+        if at >= end {
+            return Self::MISSING;
+        }
+        let Some([member, _]) = document.pair(at) else {
+            return Self::MISSING;
+        };
+        if member.kind == NodeKind::Name && same(document.slice(member).as_bytes(), name.as_bytes()) {
+            return Self::new(document, at + 1);
+        }
+        Self::named_alike(document, at, end, name, hash)
+    }
+
+    /// The same from the first member on whose hash this is, where that is not the one.
+    #[cold]
+    fn named_alike(document: &'a Document<'a>, from: u32, end: u32, name: &str, hash: u32) -> Self {
         let mut alike = Self::MISSING;
-        let mut at = document.find(from, end, hash);
+        let mut at = from;
         while at < end
             && let Some([member, value]) = document.pair(at)
         {
@@ -198,6 +225,46 @@ impl<'a> Value<'a> {
             .map(|name| self.get(name))
             .find(Self::is_some)
             .unwrap_or(Self::MISSING)
+    }
+
+    /// The members of these names, each as [`get`](Self::get) finds it, in one walk over all members.
+    #[inline(always)]
+    pub fn all<const N: usize>(&self, names: &'static Names<N>) -> [Self; N] {
+        let Some(document) = self.document else {
+            return [Self::MISSING; N];
+        };
+        // No member's value stands at 0.
+        let mut places = [0; N];
+        let (mut at, end) = self.inside(NodeKind::Object);
+        while at < end
+            && let Some([member, value]) = document.pair(at)
+        {
+            for ((name, hash), place) in names.names.iter().zip(&mut places) {
+                if member.next == *hash {
+                    document.place(member, at + 1, name, place);
+                    break;
+                }
+            }
+            at = value.next;
+        }
+        let mut values = [Self::MISSING; N];
+        for (value, at) in values.iter_mut().zip(places) {
+            if at != 0 {
+                *value = Self::new(document, at);
+            }
+        }
+        values
+    }
+
+    /// The same as [`all`](Self::all), at less cost where this is the document itself and has none of them.
+    #[inline(always)]
+    pub fn all_rare<const N: usize>(&self, names: &'static Names<N>) -> [Self; N] {
+        let may_have = |document: &Document<'_>| self.at > 0 || names.may_be_in(&document.seen);
+        if self.document.is_some_and(may_have) {
+            self.all(names)
+        } else {
+            [Self::MISSING; N]
+        }
     }
 
     /// The members of an object, in their order; none for anything else. Overruled ones are left out.
@@ -252,9 +319,12 @@ impl std::fmt::Debug for Value<'_> {
 impl<'a> Document<'a> {
     /// A member's name and value.
     #[inline(always)]
-    fn pair(&self, at: u32) -> Option<[&'a Node; 2]> {
-        let value = self.nodes.get(at as usize + 1)?;
-        Some([self.nodes.get(at as usize)?, value])
+    pub(crate) fn pair(&self, at: u32) -> Option<[&'a Node; 2]> {
+        let at = at as usize;
+        match self.nodes.get(at..at + 2)? {
+            [name, value] => Some([name, value]),
+            _ => None,
+        }
     }
 
     /// The first name at or after `at` and before `end` whose hash this is and that is not overruled; `end` where none is.
@@ -282,6 +352,19 @@ impl<'a> Document<'a> {
         self.alike(member, at, name, spelled)
     }
 
+    /// Notes in `place` the member whose value is at `at`, if it has this name; one in another case only where none is noted.
+    #[inline]
+    fn place(&'a self, member: &Node, at: u32, name: &str, place: &mut u32) {
+        if member.flag {
+            return;
+        }
+        match self.same_name(member, at, name) {
+            Some(true) => *place = at,
+            Some(false) if *place == 0 => *place = at,
+            _ => {}
+        }
+    }
+
     #[cold]
     fn alike(&'a self, member: &Node, at: u32, name: &str, spelled: &'a str) -> Option<bool> {
         let own = if member.kind == NodeKind::EscapedName {
@@ -293,13 +376,21 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Names are short: two words tell most of them apart, and a call would cost more than that.
+/// Names are short: two words that may overlap hold most of them, and a call would cost more than that.
 #[inline(always)]
 fn same(left: &[u8], right: &[u8]) -> bool {
-    if left.len() > 16 {
-        return left == right;
+    /// Whether both begin and end alike, which is all of them where they are no longer than `2 * N`.
+    #[inline(always)]
+    fn ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+        left.first_chunk::<N>() == right.first_chunk() && left.last_chunk::<N>() == right.last_chunk()
     }
-    Name::of(left) == Name::of(right)
+    left.len() == right.len()
+        && match left.len() {
+            8..=16 => ends::<8>(left, right),
+            4..8 => ends::<4>(left, right),
+            17..=32 => ends::<16>(left, right),
+            _ => left == right,
+        }
 }
 
 /// Iterator over the members of an object.
@@ -320,17 +411,13 @@ impl<'a> Iterator for Members<'a> {
             let [name, value] = document.pair(self.at)?;
             let at = self.at + 1;
             self.at = value.next;
-            if name.flag {
-                continue;
-            }
             let value = Value::new(document, at);
-            let spelled = document.slice(name);
-            let plain = if name.kind == NodeKind::EscapedName {
-                value.unescaped(spelled)
-            } else {
-                spelled
-            };
-            return Some((plain, value));
+            if name.is_plain_name() {
+                return Some((document.slice(name), value));
+            }
+            if !name.flag {
+                return Some((value.unescaped(document.slice(name)), value));
+            }
         }
         None
     }
@@ -358,71 +445,94 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// What to do with the leaves below a value: each has a path, made of the names and numbers on the way to it.
-pub trait Leaves {
-    /// What stands for a path.
-    type Path: Copy;
-    /// The path of a member.
-    fn member(&self, path: Self::Path, name: &str) -> Self::Path;
-    /// The path of an item, counted from 1.
-    fn item(&self, path: Self::Path, number: u64) -> Self::Path;
-    /// A value that holds no others, as it is spelled; an empty object or array as its brackets without space.
-    fn leaf(&mut self, path: Self::Path, kind: Kind, spelled: &str);
-}
+#[cfg(test)]
+mod tests {
+    use bumpalo::Bump;
 
-impl<'a> Value<'a> {
-    /// Hands on every leaf below this value; `path` is that of the value itself.
-    pub fn leaves<L: Leaves>(self, path: L::Path, to: &mut L) {
-        let (Some(document), Some(node)) = (self.document, self.node()) else {
-            return to.leaf(path, Kind::Missing, "");
-        };
-        document.leaves(self.at, node, path, to);
-    }
-}
+    use crate::{Indexer, Limits, Patch, members, rare_members};
 
-impl<'a> Document<'a> {
-    /// Recursion is bounded by the depth limit.
-    fn leaves<L: Leaves>(&'a self, at: u32, node: &Node, path: L::Path, to: &mut L) {
-        let mut inside = at + 1;
-        match node.kind {
-            NodeKind::Object if inside == node.next => to.leaf(path, Kind::Object, "{}"),
-            NodeKind::Array if inside == node.next => to.leaf(path, Kind::Array, "[]"),
-            NodeKind::Object => {
-                while inside < node.next
-                    && let Some([name, value]) = self.pair(inside)
+    #[test]
+    fn members_are_found_together_as_alone() {
+        let texts = [
+            r#"{"a":1,"bc":2,"Bc":3,"longName":4,"somewhatLongerNameThanThat":5,"aVeryMuchLongerNameThanThatOne":6}"#,
+            r#"{"BC":2,"LongName":4,"bc":3,"A":1,"a":5,"somewhatLongerNAMEThanThat":6}"#,
+            r#"{"a":1,"a":2,"\u0062c":3,"longName":null,"LONGNAME":4}"#,
+            r#"{"x":{"a":1}}"#,
+            r#"[{"a":1}]"#,
+            "{}",
+            "1",
+        ];
+        for text in texts {
+            let arena = Bump::new();
+            let document = Indexer::default().index(&arena, text.as_bytes(), &Limits::default());
+            let root = document.unwrap().root();
+            for object in [root, root.get("x"), root.items().next().unwrap_or_default()] {
+                let found = members!(
+                    object,
+                    "a",
+                    "bc",
+                    "longName",
+                    "somewhatLongerNameThanThat",
+                    "aVeryMuchLongerNameThanThatOne",
+                    "none"
+                );
+                let rare = rare_members!(
+                    object,
+                    "a",
+                    "bc",
+                    "longName",
+                    "somewhatLongerNameThanThat",
+                    "aVeryMuchLongerNameThanThatOne",
+                    "none"
+                );
+                let alone = [
+                    object.get("a"),
+                    object.get("bc"),
+                    object.get("longName"),
+                    object.get("somewhatLongerNameThanThat"),
+                    object.get("aVeryMuchLongerNameThanThatOne"),
+                    object.get("none"),
+                ];
+                for (alone, [found, rare]) in alone
+                    .iter()
+                    .zip(found.into_iter().zip(rare).map(|(one, two)| [one, two]))
                 {
-                    if !name.flag {
-                        let spelled = self.slice(name);
-                        let plain = if name.kind == NodeKind::EscapedName {
-                            Value::new(self, inside + 1).unescaped(spelled)
-                        } else {
-                            spelled
-                        };
-                        self.leaf_or_below(inside + 1, value, to.member(path, plain), to);
-                    }
-                    inside = value.next;
+                    assert_eq!((found.at, found.kind()), (alone.at, alone.kind()), "{text}");
+                    assert_eq!((rare.at, rare.kind()), (alone.at, alone.kind()), "{text}");
                 }
             }
-            NodeKind::Array => {
-                let mut number = 0;
-                while inside < node.next
-                    && let Some(item) = self.nodes.get(inside as usize)
-                {
-                    number += 1;
-                    self.leaf_or_below(inside, item, to.item(path, number), to);
-                    inside = item.next;
-                }
-            }
-            kind => to.leaf(path, kind.into(), self.slice(node)),
         }
     }
 
-    /// A call only where there is something to go into: most values are leaves.
-    #[inline(always)]
-    fn leaf_or_below<L: Leaves>(&'a self, at: u32, node: &Node, path: L::Path, to: &mut L) {
-        match node.kind {
-            NodeKind::Object | NodeKind::Array => self.leaves(at, node, path, to),
-            kind => to.leaf(path, kind.into(), self.slice(node)),
+    #[test]
+    fn what_is_patched_is_as_if_read_anew() {
+        let text = r#"{"a":["x",12,{"b":"\n","c":[]}],"d":"yy","e":{"f":-1.5e3},"a":true} "#;
+        let values = [r#""x""#, "12", r#""\n""#, r#""yy""#, "-1.5e3"];
+        for chosen in 1..1 << values.len() {
+            for by in [r#""""#, r#""longer than it was""#] {
+                let (mut new, mut patches, mut done) = (String::new(), Vec::new(), 0);
+                for (number, value) in values.iter().enumerate() {
+                    if chosen >> number & 1 == 1 {
+                        let start = text.find(value).unwrap();
+                        patches.push(Patch::new(start..start + value.len(), by.len()));
+                        new.push_str(&text[done..start]);
+                        new.push_str(by);
+                        done = start + value.len();
+                    }
+                }
+                new.push_str(&text[done..]);
+                let arena = Bump::new();
+                let mut indexer = Indexer::default();
+                let limits = Limits::default();
+                let old = indexer.index(&arena, text.as_bytes(), &limits).unwrap();
+                let patched = old.patched(&arena, &new, &patches);
+                let anew = indexer.index(&arena, new.as_bytes(), &limits).unwrap();
+                let nodes = |document: &super::Document<'_>| {
+                    format!("{:?}", &document.nodes[..document.nodes.len() - 1])
+                };
+                assert_eq!(nodes(patched), nodes(anew), "{new}");
+                assert_eq!(patched.has_repeated_names(), anew.has_repeated_names());
+            }
         }
     }
 }

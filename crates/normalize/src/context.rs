@@ -1,7 +1,7 @@
 //! What a source module works with: the record, its settings, and the few operations that all sources share.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
@@ -10,8 +10,9 @@ use changegate_types::{
     ChangeEvent, Mark, Marks, RawRecord, Reject, RejectCode, Resource, SkipReason, TimeMicros,
 };
 
+use crate::secret::Inner;
 use crate::settings::{TenantSettings, TopicSettings};
-use crate::{decode, ticket, time};
+use crate::{decode, text, ticket, time};
 
 /// A list that grows in the arena.
 pub(crate) type List<'a, T> = ArenaVec<'a, T>;
@@ -80,6 +81,8 @@ pub(crate) struct Context<'a> {
     pub(crate) marks: Marks,
     pub(crate) tickets: List<'a, &'a str>,
     pub(crate) indexer: &'a RefCell<Indexer>,
+    /// What was read from strings already.
+    pub(crate) inner: &'a [Inner<'a>],
 }
 
 impl<'a> Context<'a> {
@@ -92,13 +95,19 @@ impl<'a> Context<'a> {
         ArenaVec::new_in(self.arena)
     }
 
+    /// The same with room for one item, for what has one as a rule.
+    pub(crate) fn list_of_one<T>(&self) -> List<'a, T> {
+        ArenaVec::with_capacity_in(1, self.arena)
+    }
+
     /// Text, or a number or word as spelled. An object or array leaves the field empty and is marked.
     #[inline]
     pub(crate) fn text(&mut self, value: Value<'a>) -> &'a str {
-        if matches!(value.kind(), Kind::Object | Kind::Array) {
+        let text = value.text();
+        if text.is_empty() && matches!(value.kind(), Kind::Object | Kind::Array) {
             self.mark(Mark::WrongType);
         }
-        value.text()
+        text
     }
 
     /// A time in any of the spellings of [`time::parse`]. Marked where it is there and is none.
@@ -152,7 +161,7 @@ impl<'a> Context<'a> {
 
     /// In lower case; borrowed where it is so already.
     pub(crate) fn lower(&self, text: &'a str) -> &'a str {
-        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        if text::has_upper(text) {
             let mut lower = bumpalo::collections::String::from_str_in(text, self.arena);
             lower.make_ascii_lowercase();
             lower.into_bump_str()
@@ -175,6 +184,14 @@ impl<'a> Context<'a> {
     pub(crate) fn nested(&mut self, value: Value<'a>) -> Value<'a> {
         if value.kind() != Kind::String {
             return value;
+        }
+        let spelled = value.spelled();
+        if let Some(known) = self
+            .inner
+            .iter()
+            .find(|known| std::ptr::eq(known.spelled, spelled))
+        {
+            return known.document.root();
         }
         let text = value.str().unwrap_or_default();
         if text.trim_ascii().is_empty() {
@@ -216,6 +233,10 @@ impl<'a> Context<'a> {
     pub(crate) fn address(&mut self, event: &mut ChangeEvent<'a>, value: Value<'a>) {
         let text = self.text(value).trim_ascii();
         if text.is_empty() || text == "-" {
+            return;
+        }
+        if let Some(address) = dotted(text.as_bytes()) {
+            event.src_ip = Some(address.to_ipv6_mapped());
             return;
         }
         let ip = text.parse::<IpAddr>().ok().or_else(|| {
@@ -287,6 +308,41 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Four numbers with dots between them, as most addresses are spelled; `None` for all else.
+fn dotted(text: &[u8]) -> Option<Ipv4Addr> {
+    let digit = |at: usize| {
+        text.get(at)
+            .map(|byte| byte.wrapping_sub(b'0'))
+            .filter(|digit| *digit < 10)
+    };
+    let mut at = 0;
+    let mut octets = [0; 4];
+    for octet in &mut octets {
+        if at > 0 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let mut number = u32::from(digit(at)?);
+        at += 1;
+        if let Some(second) = digit(at) {
+            // No number begins with a zero that it could do without.
+            if number == 0 {
+                return None;
+            }
+            number = number * 10 + u32::from(second);
+            at += 1;
+            if let Some(third) = digit(at) {
+                number = number * 10 + u32::from(third);
+                at += 1;
+            }
+        }
+        *octet = u8::try_from(number).ok()?;
+    }
+    (at == text.len()).then(|| Ipv4Addr::from_octets(octets))
+}
+
 /// The first text that is not empty.
 pub(crate) fn first<'t>(texts: &[&'t str]) -> &'t str {
     texts
@@ -305,10 +361,13 @@ pub(crate) fn each_member<'a>(
     mut member: impl FnMut(&str, Value<'a>) -> bool,
 ) {
     for (name, value) in object.members() {
-        if !member(name, value)
-            && let Some(meant) = respelled(object, known, name)
-        {
-            member(meant, value);
+        // One place that calls `member`, so that it is compiled into this loop.
+        let (mut called, mut is_meant) = (name, false);
+        while !member(called, value) && !is_meant {
+            let Some(meant) = respelled(object, known, name) else {
+                break;
+            };
+            (called, is_meant) = (meant, true);
         }
     }
 }
@@ -328,4 +387,38 @@ fn respelled<'n>(object: Value<'_>, known: &[&'n str], name: &str) -> Option<&'n
             && *known != name
             && !object.members().any(|(member, _)| member == *known)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_addresses_are_those_of_the_standard_library() {
+        let texts = [
+            "0.0.0.0",
+            "1.2.3.4",
+            "255.255.255.255",
+            "256.1.1.1",
+            "1.1.1.256",
+            "01.1.1.1",
+            "1.1.1.00",
+            "1.1.1",
+            "1.1.1.1.1",
+            "1..1.1",
+            ".1.1.1",
+            "1.1.1.",
+            "1.1.1.1 ",
+            "1.1.1.a",
+            "",
+            "1111.1.1.1",
+            "000.0.0.0",
+            "10.139.111.34",
+            "4294967296.1.1",
+            "é",
+        ];
+        for text in texts {
+            assert_eq!(dotted(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+    }
 }

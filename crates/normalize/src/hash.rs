@@ -4,6 +4,8 @@
 //! stands on the hot path: a folded 64 by 64 bit multiplication (Yann Collet's and Wang Yi's "mum" step) in two
 //! lanes over 16 bytes at a time. Its values are stored, so it never changes without a new version of the key.
 
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
 use changegate_json::{Kind, Leaves, Value};
 use changegate_types::Keyed128;
 use hmac::{Hmac, KeyInit, Mac};
@@ -42,33 +44,23 @@ impl IdentityKey {
     }
 
     /// One lane; for names and paths.
-    #[inline]
+    #[inline(always)]
     fn short(&self, seed: u64, bytes: &[u8]) -> u64 {
         let [k0, k1, k2, ..] = self.0;
         let mut lane = seed ^ k0;
-        let mut rest = bytes;
-        while let Some((block, after)) = rest.split_first_chunk::<16>() {
-            let (low, high) = words(block);
-            lane = fold(low ^ k1, high ^ lane);
-            rest = after;
-        }
-        let (low, high) = tail(bytes, rest);
+        let (low, high) = each_block(bytes, |low, high| lane = fold(low ^ k1, high ^ lane));
         fold(fold(low ^ k1, high ^ lane) ^ bytes.len() as u64, k2)
     }
 
     /// Two lanes; for values.
-    #[inline]
+    #[inline(always)]
     fn long(&self, seed: u64, bytes: &[u8]) -> u128 {
         let [k0, k1, k2, k3, k4, k5] = self.0;
         let (mut left, mut right) = (seed ^ k0, seed.rotate_left(32) ^ k3);
-        let mut rest = bytes;
-        while let Some((block, after)) = rest.split_first_chunk::<16>() {
-            let (low, high) = words(block);
+        let (low, high) = each_block(bytes, |low, high| {
             left = fold(low ^ k1, high ^ left);
             right = fold(high ^ k4, low ^ right);
-            rest = after;
-        }
-        let (low, high) = tail(bytes, rest);
+        });
         let length = bytes.len() as u64;
         left = fold(fold(low ^ k1, high ^ left) ^ length, k2);
         right = fold(fold(high ^ k4, low ^ right) ^ length, k5);
@@ -103,47 +95,61 @@ impl IdentityKey {
     fn absorb<'p>(&self, begun: Begun, parts: impl IntoIterator<Item = &'p [u8]>) -> Begun {
         let Begun { mut seed, mut sum } = begun;
         for part in parts {
-            sum = sum.wrapping_add(self.long(seed, part));
-            seed = self.short(seed, part);
+            // Many parts are empty, and of them the compiler knows all but the seed.
+            if part.is_empty() {
+                sum = sum.wrapping_add(self.long(seed, b""));
+                seed = self.short(seed, b"");
+            } else {
+                sum = sum.wrapping_add(self.long(seed, part));
+                seed = self.short(seed, part);
+            }
         }
         Begun { seed, sum }
     }
 
-    /// Hash over the leaves below `value`: the path and the spelling of each, in any order.
-    pub(crate) fn content(&self, value: Value<'_>) -> Keyed128 {
+    /// Hash over the leaves below `value`: the path and the spelling of each, in any order. The arena is used meanwhile.
+    pub(crate) fn content(&self, arena: &Bump, value: Value<'_>) -> Keyed128 {
         // Not the word that seeds begin with: the first multiplication would have a zero on one side.
         let [.., root] = self.0;
-        let mut sum = Sum { key: self, sum: 0 };
-        value.leaves(root, &mut sum);
-        Keyed128(sum.sum)
+        let mut found = Found {
+            key: self,
+            leaves: ArenaVec::with_capacity_in(LEAVES, arena),
+        };
+        value.leaves(root, &mut found);
+        // All at once, so that the key stays where it is.
+        let sum = found.leaves.iter().fold(0u128, |sum, (seed, spelled)| {
+            sum.wrapping_add(self.long(*seed, spelled.as_bytes()))
+        });
+        Keyed128(sum)
     }
 }
 
-/// The sum over leaves while it is made.
-struct Sum<'k> {
+/// Leaves that there is room for at first.
+const LEAVES: usize = 64;
+
+/// Leaves, each with the seed of its hash.
+struct Found<'k, 'a> {
     key: &'k IdentityKey,
-    sum: u128,
+    leaves: ArenaVec<'k, (u64, &'a str)>,
 }
 
-impl Leaves for Sum<'_> {
+impl<'a> Leaves<'a> for Found<'_, 'a> {
     type Path = u64;
 
-    #[inline]
+    #[inline(always)]
     fn member(&self, path: u64, name: &str) -> u64 {
         self.key.short(path, name.as_bytes())
     }
 
-    #[inline]
+    #[inline(always)]
     fn item(&self, path: u64, number: u64) -> u64 {
         self.key.item(path, number)
     }
 
     /// The kind keeps "1" and 1 apart.
-    #[inline]
-    fn leaf(&mut self, path: u64, kind: Kind, spelled: &str) {
-        self.sum = self
-            .sum
-            .wrapping_add(self.key.long(path ^ kind as u64, spelled.as_bytes()));
+    #[inline(always)]
+    fn leaf(&mut self, path: u64, kind: Kind, spelled: &'a str) {
+        self.leaves.push((path ^ kind as u64, spelled));
     }
 }
 
@@ -153,22 +159,41 @@ fn words(block: &[u8; 16]) -> (u64, u64) {
     (word as u64, (word >> 64) as u64)
 }
 
-/// The last up to 16 bytes as two words; they overlap with what came before where there is enough.
-#[inline]
-fn tail(bytes: &[u8], rest: &[u8]) -> (u64, u64) {
-    if let Some(last) = bytes.last_chunk::<16>() {
-        return words(last);
+/// Hands on each whole block of 16 bytes as two words. Returns the last up to 16 bytes as such; they overlap with what
+/// came before where there is enough.
+#[inline(always)]
+fn each_block(bytes: &[u8], mut block: impl FnMut(u64, u64)) -> (u64, u64) {
+    let Some(last) = bytes.last_chunk::<16>() else {
+        return few(bytes);
+    };
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first_chunk::<16>() {
+        let (low, high) = words(first);
+        block(low, high);
+        rest = after;
     }
-    if let (Some(head), Some(last)) = (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
+    words(last)
+}
+
+/// Less than 16 bytes.
+#[inline(always)]
+fn few(bytes: &[u8]) -> (u64, u64) {
+    if let (Some(head), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         return (u64::from_le_bytes(*head), u64::from_le_bytes(*last));
     }
-    if let (Some(head), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+    if let (Some(head), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         return (
             u64::from(u32::from_le_bytes(*head)),
             u64::from(u32::from_le_bytes(*last)),
         );
     }
-    (rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
+    let word = match *bytes {
+        [first, second, third] => u64::from(first) << 16 | u64::from(second) << 8 | u64::from(third),
+        [first, second] => u64::from(first) << 8 | u64::from(second),
+        [only] => u64::from(only),
+        _ => 0,
+    };
+    (word, 0)
 }
 
 /// HMAC-SHA256 over the parts one after another.
@@ -185,7 +210,6 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bumpalo::Bump;
     use changegate_json::{Indexer, Limits};
     use std::collections::HashSet;
 
@@ -194,7 +218,7 @@ mod tests {
         let document = Indexer::default()
             .index(&arena, text.as_bytes(), &Limits::default())
             .unwrap();
-        IdentityKey::derive(b"key").content(document.root())
+        IdentityKey::derive(b"key").content(&arena, document.root())
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod shipper;
 mod source;
 #[cfg(test)]
 mod testing;
+mod text;
 mod ticket;
 mod time;
 mod verb;

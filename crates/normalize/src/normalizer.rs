@@ -11,8 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::context::{Context, Draft, Found, List, Unwrapped};
 use crate::decode::{self, Unpacked};
 use crate::hash::{Begun, IdentityKey};
+use crate::memo::Memo;
 use crate::output::{Child, NormalizedRecord};
-use crate::secret::Masker;
+use crate::secret::{Inner, Masked, Masker};
 use crate::settings::{SettingsError, TenantSettings, TopicSettings};
 use crate::several::{self, Part};
 use crate::source::{self, Source};
@@ -30,6 +31,8 @@ pub struct Normalizer {
     beginnings: Beginnings,
     masker: Masker,
     indexer: RefCell<Indexer>,
+    /// The rules that match the scopes of late.
+    recent_scopes: Memo<Option<usize>, 4>,
     /// Hash of a scope to the rule that matches it. What the hash confuses once in 2^128 gets a wrong tag.
     scopes: RefCell<HashMap<Keyed128, Option<usize>>>,
 }
@@ -59,6 +62,7 @@ impl Clone for Normalizer {
             beginnings: self.beginnings,
             indexer: RefCell::new(self.masker.indexer()),
             masker: self.masker.clone(),
+            recent_scopes: Memo::new(),
             scopes: RefCell::default(),
         }
     }
@@ -104,6 +108,7 @@ impl Normalizer {
             indexer: RefCell::new(masker.indexer()),
             masker,
             settings: Box::leak(Box::new(Settings { topic, tenant })),
+            recent_scopes: Memo::new(),
             scopes: RefCell::default(),
         })
     }
@@ -114,7 +119,7 @@ impl Normalizer {
         let raw_hash = sha256(value);
         let mut out = Output {
             arena,
-            children: List::new_in(arena),
+            children: List::with_capacity_in(1, arena),
             raw_hash,
             raw: value,
         };
@@ -166,25 +171,29 @@ impl Normalizer {
             Ok(documents) => documents,
             Err(reject) => return self.rejected(out, bytes, encoding, reject),
         };
-        // Masking comes first, so that nothing below ever sees a secret. It is rare, so what is masked is read anew.
+        // Masking comes first, so that nothing below ever sees a secret.
         let mut secrets = 0;
         let mut masked_bytes = List::new_in(arena);
         let mut done = 0;
+        let mut inner = List::new_in(arena);
+        let mut patched = None;
         for document in documents.iter().filter_map(|document| document.as_ref().ok()) {
+            let mut indexer = self.indexer.borrow_mut();
             let masked = self
                 .masker
-                .document(arena, &mut self.indexer.borrow_mut(), document.document);
+                .document(arena, &mut indexer, document.document, &mut inner);
             if let Some(masked) = masked {
-                masked_bytes.extend_from_slice(bytes.get(done..document.start).unwrap_or_default());
-                masked_bytes.extend_from_slice(masked.bytes);
+                masked_bytes.extend_from_slice_copy(bytes.get(done..document.start).unwrap_or_default());
+                masked_bytes.extend_from_slice_copy(masked.bytes);
                 done = document.start + document.document.text().len();
                 secrets += masked.secrets;
+                patched = self.patched(arena, bytes, document, &masked);
             }
         }
         let (stored, documents) = if secrets == 0 && documents.iter().all(Result::is_ok) {
             (bytes, documents)
         } else {
-            masked_bytes.extend_from_slice(bytes.get(done..).unwrap_or_default());
+            masked_bytes.extend_from_slice_copy(bytes.get(done..).unwrap_or_default());
             let mut stored = masked_bytes.into_bump_slice();
             // Lines that do not parse are masked as bytes.
             if documents.iter().any(Result::is_err)
@@ -193,18 +202,52 @@ impl Normalizer {
                 secrets += masked.secrets;
                 stored = masked.bytes;
             }
-            match self.documents(arena, stored) {
+            // It is rare, so what is masked in other ways than most is read anew.
+            match patched.map_or_else(|| self.documents(arena, stored), Ok) {
                 Ok(documents) => (stored, documents),
                 Err(reject) => return self.rejected(out, stored, encoding, reject),
             }
         };
+        // Read within other bounds they may be none.
+        let inner = if self.has_usual_limits() {
+            inner.into_bump_slice()
+        } else {
+            &[]
+        };
         for document in documents {
             match document {
-                Ok(document) => self.document(arena, record, &document, secrets, &mut out.children),
+                Ok(document) => self.document(arena, record, &document, inner, secrets, &mut out.children),
                 Err(reject) => out.children.push(Child::Reject(reject)),
             }
         }
         out.finish(stored, encoding, secrets)
+    }
+
+    /// The document that fills a record as it stands once it is masked, where that can be said without reading it anew.
+    #[cold]
+    fn patched<'a>(
+        &self,
+        arena: &'a Bump,
+        bytes: &[u8],
+        part: &Part<'a>,
+        masked: &Masked<'a>,
+    ) -> Option<List<'a, Result<Part<'a>, Reject<'a>>>> {
+        let is_alone = part.document.text().len() == bytes.len();
+        let fits = masked.bytes.len() <= self.settings.topic.limits.unpacked_bytes;
+        if !is_alone || !fits || masked.patches.is_empty() {
+            return None;
+        }
+        let text = str::from_utf8(masked.bytes).ok()?;
+        let document = part.document.patched(arena, text, masked.patches);
+        let mut parts = List::with_capacity_in(1, arena);
+        parts.push(Ok(Part { document, start: 0 }));
+        Some(parts)
+    }
+
+    /// Whether documents are read within the same bounds as those inside their strings, when these are masked.
+    fn has_usual_limits(&self) -> bool {
+        let (own, usual) = (&self.settings.topic.limits, Limits::default());
+        own.depth == usual.depth && own.unpacked_bytes == usual.bytes
     }
 
     /// The document of a record, or several where the source sends such.
@@ -219,7 +262,7 @@ impl Normalizer {
             ..Limits::default()
         };
         let mut indexer = self.indexer.borrow_mut();
-        let mut parts = List::new_in(arena);
+        let mut parts = List::with_capacity_in(1, arena);
         let fault = match indexer.index(arena, bytes, &limits) {
             Ok(document) => {
                 parts.push(Ok(Part { document, start: 0 }));
@@ -239,6 +282,7 @@ impl Normalizer {
         arena: &'a Bump,
         record: &RawRecord<'a>,
         part: &Part<'a>,
+        inner: &'a [Inner<'a>],
         secrets: u32,
         children: &mut List<'a, Child<'a>>,
     ) {
@@ -253,8 +297,9 @@ impl Normalizer {
             marks: Marks::default(),
             tickets: List::new_in(arena),
             indexer,
+            inner,
         };
-        let mut found = List::new_in(arena);
+        let mut found = List::with_capacity_in(1, arena);
         let root = part.document.root();
         self.source.unwrap(&mut context, root, &mut found);
         if shipper::is_lost(&found) && root.kind() == Kind::Object {
@@ -293,39 +338,56 @@ impl Normalizer {
             shared.set(Mark::SecretMasked);
         }
         for unwrapped in found {
-            children.push(match unwrapped {
-                Unwrapped::Skip(reason) => Child::Skip(reason),
-                Unwrapped::Reject(reject) => Child::Reject(Reject {
+            match unwrapped {
+                Unwrapped::Skip(reason) => children.push(Child::Skip(reason)),
+                Unwrapped::Reject(reject) => children.push(Child::Reject(Reject {
                     at_byte: reject.at_byte + part.start as u32,
                     ..reject
-                }),
+                })),
                 Unwrapped::Child(found) => {
                     context.envelope = found.envelope;
                     context.marks = shared;
                     context.tickets = List::new_in(arena);
                     match self.source.normalize(&mut context, found.value) {
-                        Ok(draft) => self.finish(&mut context, draft, found, part),
-                        Err(reason) => Child::Skip(reason),
+                        Ok(draft) => self.child(&mut context, draft, found, part, children),
+                        Err(reason) => children.push(Child::Skip(reason)),
                     }
                 }
-            });
+            }
         }
         self.indexer.replace(indexer.take());
+    }
+
+    /// Adds the event, and finishes it where it then stands: it is large.
+    fn child<'a>(
+        &self,
+        context: &mut Context<'a>,
+        draft: Draft<'a>,
+        found: Found<'a>,
+        part: &Part<'a>,
+        children: &mut List<'a, Child<'a>>,
+    ) {
+        let Draft { event, uid, change } = draft;
+        children.push(Child::Change(event));
+        let Some(Child::Change(event)) = children.last_mut() else {
+            return;
+        };
+        self.finish(context, event, [uid, change], found, part);
+        let is_kept = event.is_change || self.settings.topic.store_reads;
+        if !is_kept && let Some(Child::Change(event)) = children.pop() {
+            children.push(Child::Learn(event));
+        }
     }
 
     /// Fills in what all sources have alike: ids, times, environment, marks, place in the record.
     fn finish<'a>(
         &self,
         context: &mut Context<'a>,
-        draft: Draft<'a>,
+        event: &mut ChangeEvent<'a>,
+        [uid, change]: [[&'a str; 5]; 2],
         found: Found<'a>,
         part: &Part<'a>,
-    ) -> Child<'a> {
-        let Draft {
-            mut event,
-            uid,
-            change,
-        } = draft;
+    ) {
         let source = self.source.name();
         event.source = source;
         event.tenant_uid = &self.settings.tenant.uid;
@@ -333,7 +395,7 @@ impl Normalizer {
             context.mark(Mark::DuplicateKey);
         }
 
-        event.content_hash = self.identity.content(found.value);
+        event.content_hash = self.identity.content(context.arena, found.value);
         let tenant = self.settings.tenant.uid.as_bytes();
         if uid.iter().all(|part| part.is_empty()) {
             context.mark(Mark::UidFromContent);
@@ -383,7 +445,7 @@ impl Normalizer {
                 .header("cluster")
                 .unwrap_or(&self.settings.topic.cluster);
         }
-        self.place(context, &mut event);
+        self.place(context, event);
 
         if found.in_record {
             let span = found.value.span();
@@ -395,27 +457,28 @@ impl Normalizer {
         let tickets = std::mem::replace(&mut context.tickets, List::new_in(context.arena));
         event.ticket_uids = tickets.into_bump_slice();
         event.marks = event.marks.union(context.marks);
-        if event.is_change || self.settings.topic.store_reads {
-            Child::Change(event)
-        } else {
-            Child::Learn(event)
-        }
     }
 
-    /// Environment, owner and scope tags by the tenant's patterns.
-    fn place<'a>(&self, context: &mut Context<'a>, event: &mut ChangeEvent<'a>) {
-        let scope = [event.account_uid, event.cluster, event.namespace, event.vcs_repo];
+    /// The rule that matches a scope.
+    #[cold]
+    fn rule(&self, scope: [&str; 4]) -> Option<usize> {
         let parts = scope.iter().map(|part| part.as_bytes());
         let key = self.identity.after(&self.beginnings.scope, parts);
         let known = self.scopes.borrow().get(&key).copied();
-        let rule = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let rule = self.settings.tenant.environments.find(scope);
             let mut scopes = self.scopes.borrow_mut();
             if scopes.len() < SCOPES_REMEMBERED {
                 scopes.insert(key, rule);
             }
             rule
-        });
+        })
+    }
+
+    /// Environment, owner and scope tags by the tenant's patterns.
+    fn place<'a>(&self, context: &mut Context<'a>, event: &mut ChangeEvent<'a>) {
+        let scope = [event.account_uid, event.cluster, event.namespace, event.vcs_repo];
+        let rule = self.recent_scopes.get(scope, || self.rule(scope));
         match rule.and_then(|rule| self.settings.tenant.environments.get(rule)) {
             Some(matched) => {
                 event.environment = matched.environment;

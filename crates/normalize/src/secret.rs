@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-use changegate_json::{Document, Indexer, Kind, Limits, Piece, Value, Watch, escape_into};
+use changegate_json::{Document, Indexer, Kind, Limits, Patch, Piece, Value, Watch, escape_into};
 use regex::Regex;
 
 use crate::decode;
@@ -67,12 +67,24 @@ pub(crate) struct Masker {
 pub(crate) struct Masked<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) secrets: u32,
+    /// What was put in which values' places; empty where less than whole values was replaced, or by what holds escapes.
+    pub(crate) patches: &'a [Patch],
+}
+
+/// A document that stands in a string of another, with nothing to mask in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Inner<'a> {
+    /// The string, as and where it stands.
+    pub(crate) spelled: &'a str,
+    pub(crate) document: &'a Document<'a>,
 }
 
 struct Edit<'a> {
     range: Range<usize>,
     text: &'a [u8],
     secrets: u32,
+    /// Whether it replaces a whole value by a string without escapes.
+    is_patch: bool,
 }
 
 /// Documents inside documents: a string of JSON in a string of JSON, no deeper than this.
@@ -86,8 +98,12 @@ impl Masker {
         let mut watch = Names::new(names.clone().chain(subtree_names.clone()))
             .watch()
             .clone();
-        for first in (0..=u8::MAX).filter(|first| !patterns.is_empty() || may_nest(*first)) {
-            watch.add_first(first);
+        if patterns.is_empty() {
+            for (first, seconds) in NESTED {
+                watch.add_first(first, seconds);
+            }
+        } else {
+            (0..=u8::MAX).for_each(|first| watch.add_first(first, &[]));
         }
         Self {
             key: key.to_vec(),
@@ -117,14 +133,16 @@ impl Masker {
         text.into_bump_str()
     }
 
-    /// Masks a document of its [`indexer`](Self::indexer). `None`: nothing to mask.
+    /// Masks a document of its [`indexer`](Self::indexer). `None`: nothing to mask. What was read from its strings comes
+    /// to `inner`.
     pub(crate) fn document<'a>(
         &self,
         arena: &'a Bump,
         indexer: &mut Indexer,
         document: &'a Document<'a>,
+        inner: &mut ArenaVec<'a, Inner<'a>>,
     ) -> Option<Masked<'a>> {
-        self.masked(arena, indexer, document, NESTING)
+        self.masked(arena, indexer, document, NESTING, inner)
     }
 
     fn masked<'a>(
@@ -133,6 +151,7 @@ impl Masker {
         indexer: &mut Indexer,
         document: &'a Document<'a>,
         nesting: u8,
+        inner: &mut ArenaVec<'a, Inner<'a>>,
     ) -> Option<Masked<'a>> {
         let mut edits = ArenaVec::new_in(arena);
         // Up to here every leaf is masked, since it lies below a key that makes all of them secrets.
@@ -140,7 +159,8 @@ impl Masker {
         for piece in document.noted() {
             match piece {
                 Piece::Name { name, value, object } => {
-                    if self.names.contains(name) {
+                    let holds_text = matches!(value.kind(), Kind::String | Kind::Number | Kind::Array);
+                    if holds_text && self.names.contains(name) {
                         self.secret_value(arena, value, &mut edits);
                     }
                     if self.subtree_names.contains(name) && value.span().start >= done {
@@ -153,7 +173,7 @@ impl Masker {
                         }
                     }
                 }
-                Piece::String(value) => self.nested(arena, indexer, value, nesting, &mut edits),
+                Piece::String(value) => self.nested(arena, indexer, value, nesting, &mut edits, inner),
             }
         }
         self.shapes(arena, document.text().as_bytes(), &mut edits);
@@ -173,6 +193,7 @@ impl Masker {
                     range: value.span(),
                     text: text.into_bump_str().as_bytes(),
                     secrets: 1,
+                    is_patch: true,
                 });
             }
             Kind::Array => value
@@ -217,6 +238,7 @@ impl Masker {
         leaf: Value<'a>,
         nesting: u8,
         edits: &mut ArenaVec<'a, Edit<'a>>,
+        inner: &mut ArenaVec<'a, Inner<'a>>,
     ) {
         let spelled = leaf.spelled();
         if leaf.kind() != Kind::String {
@@ -235,6 +257,7 @@ impl Masker {
                 range,
                 text,
                 secrets: 1,
+                is_patch: false,
             });
         }
         if nesting == 0 || spelled.len() < 8 {
@@ -253,7 +276,13 @@ impl Masker {
             leaf.str().unwrap_or_default().as_bytes()
         };
         let masked = match indexer.index(arena, plain, &Limits::default()) {
-            Ok(inner) => self.masked(arena, indexer, inner, nesting - 1),
+            Ok(document) => {
+                let masked = self.masked(arena, indexer, document, nesting - 1, inner);
+                if masked.is_none() && !in_base64 {
+                    inner.push(Inner { spelled, document });
+                }
+                masked
+            }
             Err(_) => self.bytes(arena, plain),
         };
         let Some(masked) = masked else { return };
@@ -267,6 +296,7 @@ impl Masker {
             range: leaf.span(),
             text,
             secrets: masked.secrets,
+            is_patch: false,
         });
     }
 
@@ -278,6 +308,7 @@ impl Masker {
                 range,
                 text: self.commit(arena, secret).as_bytes(),
                 secrets: 1,
+                is_patch: false,
             });
         });
     }
@@ -298,6 +329,7 @@ impl Masker {
                     range,
                     text: self.commit(arena, secret).as_bytes(),
                     secrets: 1,
+                    is_patch: false,
                 });
             }
         }
@@ -310,6 +342,7 @@ impl Masker {
                     range: found.range(),
                     text: secret.as_bytes(),
                     secrets: 1,
+                    is_patch: false,
                 });
             }
         }
@@ -320,10 +353,14 @@ impl Masker {
     }
 }
 
-/// Whether [`Masker::nested`] has to look closer: most strings are turned away by their first byte.
-const fn may_nest(first: u8) -> bool {
-    matches!(first, b'{' | b'[' | b'\\' | b'e' | b'W')
-}
+/// How strings begin that [`Masker::nested`] has to look at, with the second bytes where few count.
+const NESTED: [(u8, &[u8]); 5] = [
+    (b'{', b""),
+    (b'[', b""),
+    (b'\\', b""),
+    (b'e', b"yw"),
+    (b'W', b"3w"),
+];
 
 fn is_masked(text: &str) -> bool {
     text.starts_with(COMMITMENT)
@@ -346,19 +383,28 @@ fn apply<'a>(arena: &'a Bump, bytes: &[u8], mut edits: ArenaVec<'a, Edit<'a>>) -
     let mut out = ArenaVec::with_capacity_in(bytes.len() + edits.len() * (COMMITMENT.len() + 64), arena);
     let mut done = 0;
     let mut secrets = 0;
+    let mut patches = ArenaVec::with_capacity_in(edits.len(), arena);
+    let mut all_patches = true;
     for edit in &edits {
         if edit.range.start < done {
             continue;
         }
-        out.extend_from_slice(bytes.get(done..edit.range.start).unwrap_or_default());
-        out.extend_from_slice(edit.text);
+        all_patches &= edit.is_patch;
+        patches.push(Patch::new(edit.range.clone(), edit.text.len()));
+        out.extend_from_slice_copy(bytes.get(done..edit.range.start).unwrap_or_default());
+        out.extend_from_slice_copy(edit.text);
         done = edit.range.end;
         secrets += edit.secrets;
     }
-    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    out.extend_from_slice_copy(bytes.get(done..).unwrap_or_default());
     Some(Masked {
         bytes: out.into_bump_slice(),
         secrets,
+        patches: if all_patches {
+            patches.into_bump_slice()
+        } else {
+            &[]
+        },
     })
 }
 
@@ -397,7 +443,10 @@ mod tests {
         );
         let mut indexer = masker.indexer();
         let masked = match indexer.index(&arena, text.as_bytes(), &Limits::default()) {
-            Ok(document) => masker.document(&arena, &mut indexer, document),
+            Ok(document) => {
+                let mut inner = ArenaVec::new_in(&arena);
+                masker.document(&arena, &mut indexer, document, &mut inner)
+            }
             Err(_) => masker.bytes(&arena, text.as_bytes()),
         };
         let (bytes, secrets) = masked.map_or((text.as_bytes(), 0), |masked| (masked.bytes, masked.secrets));

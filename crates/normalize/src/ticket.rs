@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use crate::text;
+
 /// Upper-case words before a dash and a number that name no ticket.
 const NO_PROJECTS: [&str; 24] = [
     "UTF", "SHA", "AES", "RSA", "MD", "ISO", "TLS", "SSL", "RFC", "CVE", "HTTP", "IPV", "X", "US", "EU",
@@ -13,6 +15,18 @@ pub(crate) fn find<'t>(text: &'t str, patterns: &[Regex], mut found: impl FnMut(
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
+        // Most words begin in lower case.
+        while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>)
+            && !text::has_upper_in(*word)
+        {
+            at += 8;
+        }
+        if let Some(last) = bytes.last_chunk::<8>()
+            && at + 8 > bytes.len()
+            && !text::has_upper_in(*last)
+        {
+            break;
+        }
         let starts = bytes.get(at).is_some_and(u8::is_ascii_uppercase)
             && (at == 0
                 || !bytes

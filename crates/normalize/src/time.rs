@@ -7,7 +7,9 @@ use changegate_types::TimeMicros;
 /// or nanoseconds, told apart by size. `None` where it is neither or out of the years 1900 to 2262.
 pub(crate) fn parse(text: &str) -> Option<TimeMicros> {
     let bytes = text.as_bytes();
-    let time = if bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') {
+    let time = if let Some(time) = usual(bytes) {
+        time
+    } else if bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') {
         calendar(bytes)?
     } else {
         epoch(text)?
@@ -15,6 +17,63 @@ pub(crate) fn parse(text: &str) -> Option<TimeMicros> {
     // What `DateTime64(6)` can hold, and nanoseconds since 1970 in an i64 too.
     const RANGE: std::ops::RangeInclusive<i64> = -2_208_988_800_000_000..=9_214_646_399_999_999;
     RANGE.contains(&time.0).then_some(time)
+}
+
+/// Bytes of which eight at a time must be digits (where the pattern has `0`) or just those of the pattern. Returns the
+/// numbers of digits, each ten times as much plus its right neighbour, so that a pair's number stands at its first digit.
+#[inline(always)]
+fn pairs(bytes: &[u8; 8], pattern: &[u8; 8]) -> Option<[u8; 8]> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let spelled = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes(*pattern);
+    // What is added lifts all that is no digit, or not what the pattern has, to the high bit.
+    let lift = pattern.map(|byte| if byte == b'0' { 0x76 } else { 0x7f });
+    let lifted = spelled.wrapping_add(u64::from_le_bytes(lift));
+    ((lifted | spelled) & HIGH == 0).then(|| (spelled * 10 + (spelled >> 8)).to_le_bytes())
+}
+
+/// `2021-12-02T22:11:17Z`, with a fraction or without, as most sources write it.
+#[inline]
+fn usual(bytes: &[u8]) -> Option<TimeMicros> {
+    let (date, rest) = bytes.split_first_chunk()?;
+    let (minutes, rest) = rest.split_first_chunk()?;
+    let [century, _, year, _, _, month, ..] = pairs(date, b"0000-00-")?;
+    let [day, _, _, hour, _, _, minute, _] = pairs(minutes, b"00T00:00")?;
+    let (seconds, fraction) = rest.split_first_chunk::<3>()?;
+    let [b':', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = seconds else {
+        return None;
+    };
+    let second = u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
+    let micros = match fraction {
+        [b'Z'] => 0,
+        _ => micros(fraction)?,
+    };
+    let year = i32::from(century) * 100 + i32::from(year);
+    let [month, day, hour, minute] = [month, day, hour, minute].map(u32::from);
+    TimeMicros::from_civil(year, month, day, hour, minute, second, micros)
+}
+
+/// `.123456Z`, `.1234567Z` and with more digits, of which those after the sixth are cut; also `.123Z`.
+#[inline]
+fn micros(fraction: &[u8]) -> Option<u32> {
+    let start = match (fraction.split_first_chunk::<8>(), fraction) {
+        // Seven digits behind the point, or six and the end.
+        (Some(([b'.', digits @ .., b'Z'], [])), _) => {
+            let [a, b, c, d, e, f] = *digits;
+            [b'0', a, b, c, d, e, f, b'0']
+        }
+        (Some(([b'.', digits @ ..], [rest @ .., b'Z'])), _) if rest.iter().all(u8::is_ascii_digit) => {
+            let [a, b, c, d, e, f, g] = *digits;
+            [b'0', a, b, c, d, e, f, g]
+        }
+        (_, [b'.', a, b, c, b'Z']) => [b'0', *a, *b, *c, b'0', b'0', b'0', b'0'],
+        _ => return None,
+    };
+    let pairs = u64::from_le_bytes(pairs(&start, b"00000000")?);
+    // Pairs to fours, fours to eight.
+    const EVERY_OTHER: u64 = 0x0000_00ff_0000_00ff;
+    let upper = (pairs & EVERY_OTHER).wrapping_mul(100 + (1_000_000 << 32));
+    let lower = (pairs >> 16 & EVERY_OTHER).wrapping_mul(1 + (10_000 << 32));
+    Some((upper.wrapping_add(lower) >> 32) as u32 / 10)
 }
 
 /// Whether it is a time, but of a year that cannot be stored.
@@ -112,6 +171,11 @@ mod tests {
             ("2021-12-02t22:11:17.5z", "2021-12-02T22:11:17.5Z"),
             ("2021-12-02 22:11:17 UTC", "2021-12-02T22:11:17Z"),
             ("2021-12-02T22:11:17.1234567Z", "2021-12-02T22:11:17.123456Z"),
+            ("2021-12-02T22:11:17.123456Z", "2021-12-02T22:11:17.123456Z"),
+            ("2021-12-02T22:11:17.123456789Z", "2021-12-02T22:11:17.123456Z"),
+            ("2021-12-02T22:11:17.123Z", "2021-12-02T22:11:17.123Z"),
+            ("2021-12-02T22:11:17.12Z", "2021-12-02T22:11:17.12Z"),
+            ("2021-12-02T22:11:17.Z", "2021-12-02T22:11:17Z"),
             (
                 "2021-12-02T22:11:17.123456789+02:00",
                 "2021-12-02T20:11:17.123456Z",

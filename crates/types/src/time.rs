@@ -27,6 +27,7 @@ impl TimeMicros {
     }
 
     /// From a civil date and time in UTC; `None` where a part is out of range. Proleptic Gregorian.
+    #[inline]
     pub fn from_civil(
         year: i32,
         month: u32,
@@ -36,6 +37,9 @@ impl TimeMicros {
         second: u32,
         micros: u32,
     ) -> Option<Self> {
+        /// Years that are added, so that divisions are of numbers without a sign: whole eras, and more than fit an `i64`
+        /// of microseconds.
+        const SHIFT: u32 = 400 * 1_000;
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let days_in_month = match month {
             1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -48,13 +52,16 @@ impl TimeMicros {
             return None;
         }
         // Days from civil, by the era arithmetic of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
-        let y = i64::from(year) - i64::from(month <= 2);
-        let era = y.div_euclid(400);
-        let year_of_era = y.rem_euclid(400);
-        let shifted_month = (i64::from(month) + 9) % 12;
-        let day_of_year = (153 * shifted_month + 2) / 5 + i64::from(day) - 1;
+        let y = year
+            .checked_add_unsigned(SHIFT)?
+            .checked_sub_unsigned(u32::from(month <= 2))?;
+        let y = u32::try_from(y).ok()?;
+        let (era, year_of_era) = (y / 400, y % 400);
+        let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+        let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        let days = era * 146_097 + day_of_era - 719_468;
+        let days =
+            i64::from(era) * 146_097 + i64::from(day_of_era) - (719_468 + i64::from(SHIFT / 400) * 146_097);
         let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
         seconds
             .checked_mul(1_000_000)?

@@ -95,6 +95,9 @@ struct Head {
 
 const SLOTS: usize = 256;
 
+/// What is looked for of [`Shape::Credentials`], and of nothing else.
+const ADDRESS: u32 = key(b"://");
+
 const _: () = assert!(SHAPES.len() < SLOTS, "a slot begins at a byte's worth of heads");
 
 /// The slot of three bytes.
@@ -143,11 +146,16 @@ impl Finder {
 
     /// Hands on the bytes of each token.
     pub(super) fn each(&self, bytes: &[u8], mut found: impl FnMut(Range<usize>)) {
+        let mut names = NextAt { bytes, at: 0 };
         self.triples.each(bytes, |at| {
             let Some(triple) = bytes.get(at..).and_then(<[u8]>::first_chunk::<3>) else {
                 return;
             };
             let triple = key(triple);
+            // Most events hold addresses and no `@` behind them.
+            if triple == ADDRESS && names.after(at) == usize::MAX {
+                return;
+            }
             let slot = self.slots.get(slot(triple)..).and_then(<[u8]>::first_chunk::<2>);
             let Some(&[from, to]) = slot else { return };
             let alike = self
@@ -157,10 +165,27 @@ impl Finder {
             for head in alike.iter().filter(|head| head.triple == triple) {
                 let range = at
                     .checked_sub(head.offset)
-                    .and_then(|start| extent(bytes, head.shape, start));
+                    .and_then(|start| extent(bytes, head.shape, start, &mut names));
                 range.into_iter().for_each(&mut found);
             }
         });
+    }
+}
+
+/// The first `@` behind a place. Most events have few, and many addresses that could have one.
+struct NextAt<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl NextAt<'_> {
+    /// Places are asked for in their order.
+    fn after(&mut self, place: usize) -> usize {
+        if self.at <= place {
+            let rest = self.bytes.get(place..).unwrap_or_default();
+            self.at = memchr::memchr(b'@', rest).map_or(usize::MAX, |found| place + found);
+        }
+        self.at
     }
 }
 
@@ -196,7 +221,7 @@ fn is_page(before: &[u8]) -> bool {
 }
 
 /// The bytes of the secret whose head (number `shape`) may stand at `start`; `None` where it only looks so.
-fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
+fn extent(bytes: &[u8], shape: usize, start: usize, names: &mut NextAt<'_>) -> Option<Range<usize>> {
     let (head, shape) = SHAPES.get(shape)?;
     if !bytes.get(start..)?.starts_with(head.as_bytes()) {
         return None;
@@ -251,9 +276,10 @@ fn extent(bytes: &[u8], shape: usize, start: usize) -> Option<Range<usize>> {
                     && !matches!(byte, b'/' | b'@' | b':' | b'"' | b'\\' | b'?' | b'#' | b'<')
             };
             // Most addresses name nobody: no `@` before the path.
-            let rest = bytes.get(after..)?;
-            let host = rest.get(..memchr::memchr3(b'/', b'"', b'\\', rest).unwrap_or(rest.len()))?;
-            memchr::memchr(b'@', host)?;
+            let host = bytes.get(after..names.after(after))?;
+            if host.iter().any(|byte| matches!(byte, b'/' | b'"' | b'\\')) {
+                return None;
+            }
             let user = run(bytes, after, in_part);
             if bytes.get(user) != Some(&b':') {
                 return None;
@@ -291,6 +317,12 @@ mod tests {
     fn every_head_is_looked_for_and_found_wherever_it_stands() {
         let finder = Finder::new();
         assert_eq!(finder.heads.len(), SHAPES.len());
+        let addresses = finder.heads.iter().filter(|head| head.triple == ADDRESS);
+        assert!(
+            addresses
+                .into_iter()
+                .all(|head| matches!(SHAPES[head.shape].1, Shape::Credentials))
+        );
         let tail = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         for (head, shape) in &SHAPES {
             let token = match shape {

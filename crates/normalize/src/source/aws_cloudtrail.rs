@@ -7,7 +7,7 @@ mod identity;
 mod naming;
 mod resources;
 
-use changegate_json::{Kind, Value};
+use changegate_json::{Kind, Value, members};
 use changegate_types::{
     ActorType, ChangeEvent, Class, Mark, PrivilegeClass, RejectCode, SkipReason, Status, Verb,
 };
@@ -357,7 +357,8 @@ fn version(context: &mut Context<'_>, version: &str) {
 
 /// No `errorCode` means success, but sign-in says so in the response.
 fn outcome<'a>(event: &mut ChangeEvent<'a>, response: Value<'a>) {
-    let sign_in = response.any(&["ConsoleLogin", "CheckMfa", "SwitchRole"]).text();
+    let [console, mfa, role] = members!(response, "ConsoleLogin", "CheckMfa", "SwitchRole");
+    let sign_in = console.or(|| mfa).or(|| role).text();
     event.status = match (event.status_code, sign_in) {
         ("", "Failure") => Status::Failure,
         ("", _) => Status::Success,
@@ -381,10 +382,10 @@ struct Operation {
 impl Operation {
     fn of(service: &str, operation: &str) -> Self {
         thread_local! {
-            static KNOWN: Memo<Operation> = const { Memo::new() };
+            static KNOWN: Memo<Operation, 2> = const { Memo::new() };
         }
         KNOWN.with(|known| {
-            known.get(service, operation, || Self {
+            known.get([service, operation], || Self {
                 verb: verb::of(operation),
                 privilege_class: privilege_class(service, operation),
                 is_sign_in: service == "signin.amazonaws.com" || classify::is_sign_in(operation),

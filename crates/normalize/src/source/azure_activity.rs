@@ -4,17 +4,17 @@
 //! field are read in any record. An event hub may carry other categories too: AKS audit events and Entra's logs are
 //! handed to their modules.
 
+mod actor;
 mod classify;
+mod resources;
 
-use changegate_json::{Kind, Value};
-use changegate_types::{
-    ActorType, ChangeEvent, Class, RejectCode, Resource, Severity, SkipReason, Status, Verb,
-};
+use changegate_json::{Kind, Value, members, rare_members};
+use changegate_types::{ChangeEvent, Class, RejectCode, Severity, SkipReason, Status, Verb};
 
 use super::{Source, azure_entra, kubernetes_audit};
 use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
-use crate::verb;
+use crate::{text, verb};
 
 /// `azure.activity`.
 pub(crate) struct AzureActivity;
@@ -112,7 +112,8 @@ impl Source for AzureActivity {
 
 /// `{"records":[…]}`, the REST API's `{"value":[…]}`, a list, or one record. Also for `azure.entra`.
 pub(super) fn unwrap<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
-    let list = match root.any(&["records", "value"]) {
+    let [records, value] = rare_members!(root, "records", "value");
+    let list = match records.or(|| value) {
         list if list.kind() == Kind::Array => list,
         _ => root,
     };
@@ -184,22 +185,13 @@ fn aks<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, Ski
     event.cloud_provider = "Azure";
     event.org_uid = child.get("tenantId").text();
     if !resource.is_empty() {
-        event.account_uid = after(resource, "subscriptions");
-        event.cluster = resource.rsplit('/').next().unwrap_or_default();
+        event.account_uid = resources::Id::of(resource).subscription.unwrap_or_default();
+        event.cluster = text::after_last(resource, b'/');
     }
     if event.event_time == changegate_types::TimeMicros::default() {
         event.event_time = context.time(child.get("time")).unwrap_or_default();
     }
     Ok(draft)
-}
-
-/// What stands after `name/` in a resource id, in any case.
-fn after<'a>(id: &'a str, name: &str) -> &'a str {
-    let mut pieces = id.split('/');
-    pieces
-        .find(|piece| piece.eq_ignore_ascii_case(name))
-        .and_then(|_| pieces.next())
-        .unwrap_or_default()
 }
 
 /// The members that are not plain columns.
@@ -215,8 +207,65 @@ struct Parts<'a> {
     identity: Value<'a>,
     claims: Value<'a>,
     authorization: Value<'a>,
-    properties: Value<'a>,
+    properties: Properties<'a>,
     request: Value<'a>,
+}
+
+/// What is read of `properties`.
+#[derive(Default)]
+struct Properties<'a> {
+    request: Value<'a>,
+    operation_id: Value<'a>,
+    /// Each of these under one of its names.
+    agent: Value<'a>,
+    region: Value<'a>,
+    resource: Value<'a>,
+    object: Value<'a>,
+    message: Value<'a>,
+    tags: Value<'a>,
+}
+
+impl<'a> Properties<'a> {
+    fn of(value: Value<'a>) -> Self {
+        let [
+            request,
+            operation_id,
+            agent_header,
+            agent,
+            region,
+            resource_location,
+            location,
+            entity,
+            resource,
+            object,
+            message,
+            tags,
+        ] = members!(
+            value,
+            "requestbody",
+            "operationId",
+            "userAgentHeader",
+            "userAgent",
+            "region",
+            "resourceLocation",
+            "location",
+            "entity",
+            "resource",
+            "objectKey",
+            "statusMessage",
+            "tags"
+        );
+        Self {
+            request,
+            operation_id,
+            agent: agent_header.or(|| agent),
+            region: region.or(|| resource_location).or(|| location),
+            resource: entity.or(|| resource),
+            object,
+            message,
+            tags,
+        }
+    }
 }
 
 const NAMES: [&str; 25] = [
@@ -257,23 +306,29 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     each_member(child, &NAMES, |name, value| {
         member(context, &mut event, &mut parts, name, value)
     });
-    let properties = parts.properties;
-    parts.request = context.nested(properties.get("requestbody"));
+    parts.request = context.nested(parts.properties.request);
     if parts.operation_id.is_empty() {
-        parts.operation_id = properties.get("operationId").text();
+        parts.operation_id = parts.properties.operation_id.text();
     }
     if event.user_agent.is_empty() {
-        event.user_agent = properties.any(&["userAgentHeader", "userAgent"]).text();
+        event.user_agent = parts.properties.agent.text();
     }
-    actor(context, &mut event, &parts);
-    let resource = resources(context, &mut event, &parts);
+    let [claims, authorization] = members!(parts.identity, "claims", "authorization");
+    let (caller, own) = (parts.caller, parts.authorization);
+    actor::resolve(
+        context,
+        &mut event,
+        caller,
+        parts.claims.or(|| claims),
+        own.or(|| authorization),
+    );
+    let resource = resources::name(context, &mut event, &parts, authorization);
     // The record's own `location` is where it was processed.
-    event.region = first(&[
-        properties.any(&["region", "resourceLocation", "location"]).text(),
-        parts.request.get("location").text(),
-    ]);
+    event.region = text::or(parts.properties.region.text(), || {
+        parts.request.get("location").text()
+    });
     outcome(&mut event, &parts);
-    classify::kind(context, &mut event, parts.category, parts.signature);
+    classify::kind(&mut event, parts.category, parts.signature);
     tickets(context, &parts);
 
     let correlation = event.correlation_uid;
@@ -331,7 +386,7 @@ fn member<'a>(
         "level" => event.severity = severity(spelled(value)),
         "tenantId" => event.org_uid = context.text(value),
         "subscriptionId" => parts.subscription = context.text(value),
-        "properties" => parts.properties = context.nested(value),
+        "properties" => parts.properties = Properties::of(context.nested(value)),
         "durationMs" | "location" | "RoleLocation" | "Stamp" | "ReleaseVersion" => {}
         _ => return false,
     }
@@ -348,145 +403,24 @@ fn severity(level: &str) -> Severity {
     }
 }
 
-/// Keys of claims are short names or URIs that end like them.
-fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let claims = if parts.claims.is_some() {
-        parts.claims
-    } else {
-        parts.identity.get("claims")
-    };
-    let authorization = if parts.authorization.is_some() {
-        parts.authorization
-    } else {
-        parts.identity.get("authorization")
-    };
-    let (mut upn, mut mail, mut display, mut object, mut app) = ("", "", "", "", "");
-    let (mut methods, mut kind, mut managed) = ("", "", "");
-    for (name, value) in claims.members() {
-        let text = value.text();
-        match context.lower(name.rsplit('/').next().unwrap_or(name)) {
-            "upn" => upn = text,
-            // The URI holds the sign-in name, the short name what people call the actor.
-            "name" if name.len() > 4 => mail = first(&[mail, text]),
-            "name" => display = text,
-            "emailaddress" | "email" => mail = first(&[text, mail]),
-            "objectidentifier" | "oid" => object = text,
-            "appid" | "azp" => app = text,
-            "authnmethodsreferences" | "amr" => methods = if text.is_empty() { value.raw() } else { text },
-            "idtyp" => kind = text,
-            "iss" => event.actor_issuer = text,
-            "sid" => event.actor_session_uid = text,
-            "uti" => event.actor_credential_uid = text,
-            "xms_mirid" => managed = text,
-            "tenantid" | "tid" if event.org_uid.is_empty() => event.org_uid = text,
-            "ipaddr" if event.src_ip.is_none() && event.src_domain.is_empty() => {
-                context.address(event, value)
-            }
-            _ => {}
-        }
-    }
-    let evidence = authorization.get("evidence");
-    let principal = evidence.get("principalId").text();
-    let person = [upn, mail, parts.caller, display]
-        .into_iter()
-        .find(|text| text.contains('@'));
-    let is_app = kind == "app"
-        || evidence
-            .get("principalType")
-            .text()
-            .eq_ignore_ascii_case("ServicePrincipal")
-        || (person.is_none() && !app.is_empty());
-    let person = if kind == "app" {
-        ""
-    } else {
-        person.unwrap_or_default()
-    };
-    event.actor_uid = first(&[person, object, parts.caller, principal, app, upn, display]);
-    event.actor_name = first(&[display, upn, mail, parts.caller, event.actor_uid]);
-    event.actor_type = match event.actor_uid {
-        "" => ActorType::Unknown,
-        _ if is_app => ActorType::Service,
-        _ if evidence.get("role").text() == "Owner" => ActorType::Admin,
-        _ => ActorType::User,
-    };
-    if app != event.actor_uid {
-        event.actor_invoked_by = app;
-    }
-    if !methods.is_empty() {
-        event.actor_is_mfa = Some(methods.contains("mfa"));
-    }
-    let mut delegated = context.list();
-    if !managed.is_empty() {
-        delegated.push(managed);
-    }
-    event.actor_delegated_from = context.texts(delegated);
-}
-
-/// Ids vary in case from record to record and mean the same, so they are kept in lower case.
-fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) -> &'a str {
-    let scope = parts.identity.at(&["authorization", "scope"]).text();
-    let id = first(&[
-        parts.resource,
-        parts.properties.any(&["entity", "resource"]).text(),
-        parts.authorization.get("scope").text(),
-        scope,
-    ]);
-    event.account_uid = first(&[after(id, "subscriptions"), parts.subscription]);
-    event.namespace = after(id, "resourceGroups");
-    event.cluster = after(id, "managedClusters");
-    let uid = context.lower(id);
-    let mut list = context.list();
-    if !id.is_empty() {
-        list.push(Resource {
-            uid,
-            kind: kind(context, uid),
-            name: id.trim_end_matches('/').rsplit('/').next().unwrap_or(id),
-        });
-    }
-    // A blob, beside the account that holds it.
-    let object = parts.properties.get("objectKey").text();
-    if !object.is_empty() {
-        list.push(Resource {
-            uid: object,
-            kind: "microsoft.storage/storageaccounts/blobs",
-            name: object.rsplit('/').next().unwrap_or(object),
-        });
-    }
-    event.resources = context.resources(list);
-    uid
-}
-
-/// `…/providers/p/a/x/b/y` is of type `p/a/b`; the last provider counts.
-fn kind<'a>(context: &Context<'a>, id: &'a str) -> &'a str {
-    let Some((_, path)) = id.rsplit_once("/providers/") else {
-        return if id.contains("/resourcegroups/") {
-            "microsoft.resources/resourcegroups"
-        } else if id.contains("/subscriptions/") {
-            "microsoft.resources/subscriptions"
-        } else {
-            ""
-        };
-    };
-    let mut pieces = path.split('/');
-    let (provider, first, _) = (pieces.next(), pieces.next(), pieces.next());
-    let mut kind = context.join(&[provider.unwrap_or_default(), "/", first.unwrap_or_default()]);
-    // Deeper than three types is no resource of Azure.
-    for _ in 0..3 {
-        match (pieces.next(), pieces.next()) {
-            (Some(piece), _) if !piece.is_empty() => kind = context.join(&[kind, "/", piece]),
-            _ => break,
-        }
-    }
-    kind
-}
-
 fn outcome<'a>(event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let is = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| event.status_code.eq_ignore_ascii_case(word))
-    };
     event.status = match event.status_code {
+        "" => match parts.signature.as_bytes() {
+            [b'2', _, _] => Status::Success,
+            [b'4' | b'5', _, _] => Status::Failure,
+            _ => Status::Unknown,
+        },
+        code => status(code),
+    };
+    event.status_detail = text::or(event.status_detail, || {
+        text::or(parts.properties.message.text(), || parts.signature)
+    });
+}
+
+/// What a word for the outcome says, in any case.
+fn status(code: &str) -> Status {
+    let is = |words: &[&str]| words.iter().any(|word| code.eq_ignore_ascii_case(word));
+    match code {
         _ if is(&["Success", "Succeeded", "0", "Resolved"]) => Status::Success,
         _ if is(&[
             "Failure",
@@ -500,31 +434,15 @@ fn outcome<'a>(event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
         }
         // The end record of the same operation says how it went.
         _ if is(&["Start", "Started", "Accept", "Accepted", "In Progress", "Active"]) => Status::Unknown,
-        "" => match parts.signature.as_bytes() {
-            [b'2', _, _] => Status::Success,
-            [b'4' | b'5', _, _] => Status::Failure,
-            _ => Status::Unknown,
-        },
         _ => Status::Other,
-    };
-    event.status_detail = first(&[
-        event.status_detail,
-        parts.properties.get("statusMessage").text(),
-        parts.signature,
-    ]);
+    }
 }
 
 /// Tickets stand in tags, and in what PIM asks for.
 fn tickets<'a>(context: &mut Context<'a>, parts: &Parts<'a>) {
-    let request = parts.request;
-    let inner = request.get("properties");
-    for value in [
-        request.get("tags"),
-        inner.get("description"),
-        inner.get("justification"),
-        inner.get("ticketInfo"),
-        parts.properties.get("tags"),
-    ] {
+    let [tags, inner] = members!(parts.request, "tags", "properties");
+    let [description, justification, ticket] = members!(inner, "description", "justification", "ticketInfo");
+    for value in [tags, description, justification, ticket, parts.properties.tags] {
         context.tickets_below(value);
     }
 }

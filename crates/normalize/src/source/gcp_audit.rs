@@ -4,7 +4,7 @@
 
 mod classify;
 
-use changegate_json::{Kind, Value};
+use changegate_json::{Kind, Value, members, rare_members};
 use changegate_types::{
     ActorType, ChangeEvent, Class, Mark, RejectCode, Resource, Severity, SkipReason, Status, Verb,
 };
@@ -12,7 +12,7 @@ use changegate_types::{
 use super::Source;
 use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
-use crate::verb;
+use crate::{text, verb};
 
 /// `gcp.audit`.
 pub(crate) struct GcpAudit;
@@ -76,33 +76,83 @@ impl Source for GcpAudit {
 }
 
 fn unwrap<'a>(context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
+    let all = |context: &mut Context<'a>, list: Value<'a>, out: &mut List<'a, Unwrapped<'a>>| {
+        list.items()
+            .for_each(|item| message(context, item, &Outer::of(item), out));
+    };
     if root.kind() == Kind::Array {
-        root.items().for_each(|item| message(context, item, out));
-        return;
+        return all(context, root, out);
     }
-    let list = root.any(&["entries", "messages", "receivedMessages"]);
+    let outer = Outer::of(root);
+    let list = outer.lists.into_iter().find(Value::is_some).unwrap_or_default();
     if list.kind() == Kind::Array {
-        list.items().for_each(|item| message(context, item, out));
+        all(context, list, out);
     } else {
-        message(context, root, out);
+        message(context, root, &outer, out);
+    }
+}
+
+/// What tells an entry from what it may come in.
+struct Outer<'a> {
+    /// Of entries or messages.
+    lists: [Value<'a>; 3],
+    message: Value<'a>,
+    data: Value<'a>,
+    /// Whether it looks like an entry.
+    is_entry: bool,
+    payload: Value<'a>,
+    /// Whether it has a payload of another kind instead.
+    has_other_payload: bool,
+}
+
+impl<'a> Outer<'a> {
+    fn of(value: Value<'a>) -> Self {
+        let [entries, messages, received, message, data] = rare_members!(
+            value,
+            "entries",
+            "messages",
+            "receivedMessages",
+            "message",
+            "data"
+        );
+        let payload = value.any(&["protoPayload", "proto_payload"]);
+        let (mut is_entry, mut has_other_payload) = (payload.is_some(), false);
+        if !is_entry {
+            has_other_payload = value.any(&["jsonPayload", "textPayload"]).is_some();
+            let known = ["insertId", "logName", "operation", "receiveTimestamp"];
+            is_entry = has_other_payload || value.any(&known).is_some();
+        }
+        Self {
+            lists: [entries, messages, received],
+            message,
+            data,
+            is_entry,
+            payload,
+            has_other_payload,
+        }
     }
 }
 
 /// An entry; a push message with base64 in `data`; or the connector's struct with the entry in `message`, as base64,
 /// as a string of JSON, or as it is.
-fn message<'a>(context: &mut Context<'a>, value: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
-    let message = value.get("message");
-    if is_entry(value) || message.is_none() && value.get("data").is_none() {
-        entry(value, value, true, out);
+fn message<'a>(
+    context: &mut Context<'a>,
+    value: Value<'a>,
+    outer: &Outer<'a>,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    let message = outer.message;
+    if outer.is_entry || message.is_none() && outer.data.is_none() {
+        entry(value, outer, value, true, out);
         return;
     }
     let data = match (message.kind(), message.get("data")) {
         (Kind::Object, data) if data.is_some() => data,
-        (Kind::Missing | Kind::Null, _) => value.get("data"),
+        (Kind::Missing | Kind::Null, _) => outer.data,
         _ => message,
     };
     if data.kind() == Kind::Object {
-        entry(data, value, true, out);
+        entry(data, &Outer::of(data), value, true, out);
         return;
     }
     let inner = if data.text().trim_ascii_start().starts_with(['{', '[']) {
@@ -112,41 +162,35 @@ fn message<'a>(context: &mut Context<'a>, value: Value<'a>, out: &mut List<'a, U
     };
     match inner {
         Ok(inner) if inner.kind() == Kind::Array => {
-            inner.items().for_each(|item| entry(item, value, false, out));
+            inner
+                .items()
+                .for_each(|item| entry(item, &Outer::of(item), value, false, out));
         }
-        Ok(inner) => entry(inner, value, false, out),
+        Ok(inner) => entry(inner, &Outer::of(inner), value, false, out),
         Err(reject) => out.push(Unwrapped::Reject(reject)),
     }
 }
 
-fn is_entry(value: Value<'_>) -> bool {
-    const KNOWN: [&str; 8] = [
-        "protoPayload",
-        "insertId",
-        "logName",
-        "jsonPayload",
-        "textPayload",
-        "operation",
-        "receiveTimestamp",
-        "proto_payload",
-    ];
-    value.kind() == Kind::Object && value.any(&KNOWN).is_some()
-}
-
-fn entry<'a>(value: Value<'a>, envelope: Value<'a>, in_record: bool, out: &mut List<'a, Unwrapped<'a>>) {
-    if is_entry(value) {
-        let payload = value.any(&["protoPayload", "proto_payload"]);
-        let kind = payload.any(&["@type", "at_sign_type"]).text();
-        let other = payload.is_none() && value.any(&["jsonPayload", "textPayload"]).is_some();
-        out.push(if other || !(kind.is_empty() || kind.ends_with("AuditLog")) {
-            Unwrapped::Skip(SkipReason::NotAudit)
-        } else {
-            Unwrapped::Child(Found {
-                value,
-                envelope,
-                in_record,
-            })
-        });
+fn entry<'a>(
+    value: Value<'a>,
+    outer: &Outer<'a>,
+    envelope: Value<'a>,
+    in_record: bool,
+    out: &mut List<'a, Unwrapped<'a>>,
+) {
+    if outer.is_entry {
+        let kind = outer.payload.any(&["@type", "at_sign_type"]).text();
+        out.push(
+            if outer.has_other_payload || !(kind.is_empty() || kind.ends_with("AuditLog")) {
+                Unwrapped::Skip(SkipReason::NotAudit)
+            } else {
+                Unwrapped::Child(Found {
+                    value,
+                    envelope,
+                    in_record,
+                })
+            },
+        );
     } else if value.get("finding").is_some() && value.get("notificationConfigName").is_some() {
         // Security Command Center publishes to topics of its own.
         out.push(Unwrapped::Skip(SkipReason::OtherRecordType));
@@ -224,14 +268,11 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     each_member(payload, &PAYLOAD_NAMES, |name, value| {
         payload_member(context, &mut event, &mut parts, name, value)
     });
-    let attributes = parts.request_metadata.get("requestAttributes");
-    let times = [
-        parts.timestamp,
-        payload.get("timestamp"),
-        attributes.get("time"),
-        parts.received,
-    ];
-    let time = times.into_iter().find(Value::is_some).unwrap_or_default();
+    let time = parts
+        .timestamp
+        .or(|| payload.get("timestamp"))
+        .or(|| parts.request_metadata.at(&["requestAttributes", "time"]))
+        .or(|| parts.received);
     event.event_time = context.time(time).unwrap_or_default();
     event.logged_time = context.time(parts.received);
 
@@ -242,7 +283,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     if event.api_service.is_empty() {
         event.api_service = parts.metadata.get("serviceName").text();
     }
-    let operation = parts.operation.get("id").text();
+    let [operation, producer] = members!(parts.operation, "id", "producer");
+    let operation = operation.text();
     event.correlation_uid = first(&[operation, parts.trace]);
     caller(context, &mut event, &parts);
     actor(context, &mut event, &parts);
@@ -259,7 +301,7 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     };
     let change = match operation {
         "" => [""; 5],
-        id => [parts.operation.get("producer").text(), id, "", "", ""],
+        id => [producer.text(), id, "", "", ""],
     };
     Draft { event, uid, change }
 }
@@ -339,36 +381,23 @@ fn caller<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Pa
 
 /// The principal whose rights counted, and behind it whoever borrowed its identity.
 fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let info = parts.authentication;
-    let email = info.get("principalEmail").text();
-    let subject = info.get("principalSubject").text();
-    let bare = subject.split_once(':').map_or(subject, |(kind, rest)| {
-        if matches!(kind, "user" | "serviceAccount" | "group") {
-            rest
-        } else {
-            subject
-        }
+    let [email, subject, key, oauth, delegation] = members!(
+        parts.authentication,
+        "principalEmail",
+        "principalSubject",
+        "serviceAccountKeyName",
+        "oauthInfo",
+        "serviceAccountDelegationInfo"
+    );
+    let (email, subject) = (email.text(), subject.text());
+    event.actor_uid = text::or(email, || match text::cut(subject, b':') {
+        Some(("user" | "serviceAccount" | "group", rest)) => rest,
+        _ => subject,
     });
-    event.actor_uid = first(&[email, bare]);
     event.actor_name = event.actor_uid;
-    event.actor_type = match event.actor_uid {
-        "" => ActorType::Unknown,
-        account if account.starts_with("system:serviceaccount:") => ActorType::Service,
-        account if account.starts_with("system:") => ActorType::System,
-        // Google's own agents.
-        account
-            if account.contains("@gcp-sa-") || account.ends_with("@cloudservices.gserviceaccount.com") =>
-        {
-            ActorType::System
-        }
-        account if account.ends_with("gserviceaccount.com") || account.starts_with("principal") => {
-            ActorType::Service
-        }
-        _ if subject.starts_with("serviceAccount:") => ActorType::Service,
-        _ => ActorType::User,
-    };
-    event.actor_credential_uid = info.get("serviceAccountKeyName").text();
-    event.actor_invoked_by = info.at(&["oauthInfo", "oauthClientId"]).text();
+    event.actor_type = actor_type(event.actor_uid, subject);
+    event.actor_credential_uid = key.text();
+    event.actor_invoked_by = oauth.get("oauthClientId").text();
 
     // Listed in the order of the delegations, so that the root comes first: turned round here.
     let mut delegated = context.list();
@@ -376,7 +405,7 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Par
         delegated.push(subject);
         event.actor_issuer = subject.split("/subject/").next().unwrap_or_default();
     }
-    for link in info.get("serviceAccountDelegationInfo").items() {
+    for link in delegation.items() {
         let claims = link.at(&["thirdPartyPrincipal", "thirdPartyClaims"]);
         let who = first(&[
             link.at(&["firstPartyPrincipal", "principalEmail"]).text(),
@@ -394,51 +423,74 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Par
     event.actor_delegated_from = context.texts(delegated);
 }
 
-/// What stands after `name/` in a path.
-fn after<'a>(path: &'a str, name: &str) -> &'a str {
-    let mut pieces = path.split('/');
-    pieces
-        .find(|piece| *piece == name)
-        .and_then(|_| pieces.next())
-        .unwrap_or_default()
+fn actor_type(account: &str, subject: &str) -> ActorType {
+    if account.is_empty() {
+        return ActorType::Unknown;
+    }
+    if account.starts_with("system:") {
+        return if account.starts_with("system:serviceaccount:") {
+            ActorType::Service
+        } else {
+            ActorType::System
+        };
+    }
+    // Google's own agents.
+    if text::has(account, "@gcp-sa-") || account.ends_with("@cloudservices.gserviceaccount.com") {
+        return ActorType::System;
+    }
+    let is_service = account.ends_with("gserviceaccount.com")
+        || account.starts_with("principal")
+        || subject.starts_with("serviceAccount:");
+    if is_service {
+        ActorType::Service
+    } else {
+        ActorType::User
+    }
 }
 
 fn place<'a>(event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let labels = parts.resource.get("labels");
-    event.account_uid = first(&[
-        labels.get("project_id").text(),
-        after(parts.resource_name, "projects"),
-        after(parts.log_name, "projects"),
-    ]);
-    event.org_uid = first(&[
-        labels.get("organization_id").text(),
-        after(parts.log_name, "organizations"),
-        after(parts.resource_name, "organizations"),
-    ]);
+    let [project, organization, zone, location, region, cluster, namespace] = members!(
+        parts.resource.get("labels"),
+        "project_id",
+        "organization_id",
+        "zone",
+        "location",
+        "region",
+        "cluster_name",
+        "namespace_name"
+    );
+    let after = text::piece_after;
+    event.account_uid = text::or(project.text(), || {
+        text::or(after(parts.resource_name, "projects"), || {
+            after(parts.log_name, "projects")
+        })
+    });
+    let organization_of = |path| text::piece_after_rare(path, "organizations", b'z');
+    event.org_uid = text::or(organization.text(), || {
+        text::or(organization_of(parts.log_name), || {
+            organization_of(parts.resource_name)
+        })
+    });
     let locations = parts.location.get("currentLocations");
-    event.zone = labels.get("zone").text();
+    event.zone = zone.text();
     event.region = first(&[
         locations.items().next().unwrap_or(locations).text(),
-        labels.get("location").text(),
-        labels.get("region").text(),
+        location.text(),
+        region.text(),
         event.zone,
     ]);
-    event.cluster = labels.get("cluster_name").text();
-    event.namespace = first(&[
-        labels.get("namespace_name").text(),
-        if event.api_service == "k8s.io" {
-            after(parts.resource_name, "namespaces")
-        } else {
-            ""
-        },
-    ]);
+    event.cluster = cluster.text();
+    event.namespace = namespace.text();
+    if event.namespace.is_empty() && event.api_service == "k8s.io" {
+        event.namespace = after(parts.resource_name, "namespaces");
+    }
 }
 
 fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
     let kind = parts.resource.get("type").text();
-    let mut list = context.list();
+    let mut list = context.list_of_one();
     let mut push = |uid: &'a str, kind: &'a str| {
-        let name = uid.trim_end_matches('/').rsplit('/').next().unwrap_or(uid);
+        let name = text::after_last(uid.trim_end_matches('/'), b'/');
         if !uid.is_empty() && !list.iter().any(|known: &Resource<'a>| known.uid == uid) {
             list.push(Resource { uid, kind, name });
         }
@@ -474,7 +526,7 @@ fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: 
             parts.metadata.get("resourceName").text(),
         ]);
         if !uid.is_empty() {
-            let name = uid.rsplit('/').next().unwrap_or(uid);
+            let name = text::after_last(uid, b'/');
             list.push(Resource { uid, kind, name });
         }
     }
@@ -482,14 +534,15 @@ fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: 
 }
 
 fn outcome<'a>(event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let code = parts.status.get("code");
+    let [code, message] = members!(parts.status, "code", "message");
     event.status_code = code.text();
-    event.status_detail = parts.status.get("message").text();
+    event.status_detail = message.text();
     let refused = parts
         .authorization
         .items()
         .any(|asked| asked.get("granted").bool() == Some(false));
-    event.status = if code.i64().is_some_and(|code| code != 0) || refused {
+    let failed = !event.status_code.is_empty() && code.i64().is_some_and(|code| code != 0);
+    event.status = if failed || refused {
         Status::Failure
     } else {
         Status::Success

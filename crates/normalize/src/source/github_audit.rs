@@ -4,13 +4,14 @@
 
 mod classify;
 
-use changegate_json::{Kind, Value};
+use changegate_json::{Kind, Value, rare_members};
 use changegate_types::{ActorType, ChangeEvent, Class, Mark, Resource, SkipReason};
 
 use super::Source;
 use super::webhook::{self, link};
 use crate::context::{Context, Draft, Found, List, Unwrapped, first};
 use crate::secret::SecretRules;
+use crate::text;
 
 /// `github.audit`.
 pub(crate) struct GitHubAudit;
@@ -34,8 +35,12 @@ impl Source for GitHubAudit {
     }
 
     fn unwrap<'a>(&self, _context: &mut Context<'a>, root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
-        let records = root.any(&["records", "entries"]);
-        let list = if root.kind() == Kind::Array { root } else { records };
+        let list = if root.kind() == Kind::Array {
+            root
+        } else {
+            let [records, entries] = rare_members!(root, "records", "entries");
+            records.or(|| entries)
+        };
         if list.kind() != Kind::Array {
             entry(root, out);
             return;
@@ -48,16 +53,36 @@ impl Source for GitHubAudit {
     }
 }
 
+/// What tells an entry from other things.
+struct Look<'a> {
+    event: Value<'a>,
+    is_entry: bool,
+}
+
+impl<'a> Look<'a> {
+    fn at(value: Value<'a>) -> Self {
+        let [event, sender] = rare_members!(value, "event", "sender");
+        // A webhook's body: an entry names its repository, and has no sender.
+        let repository = value.get("repository");
+        let hook = sender.kind() == Kind::Object
+            || repository.kind() == Kind::Object
+                && repository.any(&["full_name", "name", "id", "owner"]).is_some();
+        let some = |names: &[&str]| value.any(names).is_some();
+        let who = || some(&["actor", "user"]) && some(&["org", "repo", "business"]);
+        let is_entry = !hook && (some(&["action", "_document_id", "@timestamp", "actor_id"]) || who());
+        Self { event, is_entry }
+    }
+}
+
 /// One entry, bare or as `event` of the envelope that Splunk's collector takes.
 fn entry<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
-    let inner = root.get("event");
-    let value = if inner.kind() == Kind::Object { inner } else { root };
-    let who = value.any(&["actor", "user"]).is_some() && value.any(&["org", "repo", "business"]).is_some();
-    let marks = ["action", "_document_id", "@timestamp", "actor_id"];
-    // A webhook's body: an entry names its repository, and has no sender.
-    let repository = value.get("repository").any(&["full_name", "name", "id", "owner"]);
-    let hook = repository.is_some() || value.get("sender").kind() == Kind::Object;
-    if value.kind() == Kind::Object && !hook && (who || value.any(&marks).is_some()) {
+    let mut look = Look::at(root);
+    let mut value = root;
+    if look.event.kind() == Kind::Object {
+        value = look.event;
+        look = Look::at(value);
+    }
+    if look.is_entry {
         out.push(Unwrapped::Child(Found {
             value,
             envelope: root,
@@ -91,8 +116,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     if event.api_operation.is_empty() {
         context.mark(Mark::UnknownType);
     }
-    event.api_service = event.api_operation.split('.').next().unwrap_or_default();
-    if event.api_operation.contains("failed_login") {
+    event.api_service = text::before(event.api_operation, b'.');
+    if meaning.is_failed_login {
         event.status = changegate_types::Status::Failure;
     } else {
         webhook::assume_success(context, &mut event);
@@ -100,11 +125,10 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     actor(context, &mut event, &parts);
     event.vcs_repo = first(&[parts.repo, parts.repository]);
     event.org_uid = first(&[parts.business, parts.org]);
-    event.account_uid = first(&[
-        parts.org,
-        event.vcs_repo.split_once('/').map_or("", |(owner, _)| owner),
-        parts.business,
-    ]);
+    event.account_uid = text::or(parts.org, || {
+        let owner = text::cut(event.vcs_repo, b'/').map_or("", |(owner, _)| owner);
+        text::or(owner, || parts.business)
+    });
     resources(context, &mut event, &parts);
     for text in [parts.reason, parts.title, parts.branch, parts.name] {
         context.tickets_in(text);
@@ -155,85 +179,103 @@ fn members<'a>(
     object: Value<'a>,
 ) {
     for (name, value) in object.members() {
-        let field: &mut &'a str = match context.lower(name) {
-            "data" if value.kind() == Kind::Object => {
-                parts.data = value;
-                continue;
-            }
-            "@timestamp" => {
-                parts.timestamps[0] = value;
-                continue;
-            }
-            "at_sign_timestamp" | "timestamp" => {
-                parts.timestamps[1] = value;
-                continue;
-            }
-            "created_at" => {
-                parts.timestamps[2] = value;
-                continue;
-            }
-            "actor_ip" => {
-                if event.src_ip.is_none() && event.src_domain.is_empty() {
-                    context.address(event, value);
-                }
-                continue;
-            }
-            "actor_location" => {
-                event.src_country = first(&[value.get("country_code").text(), event.src_country]);
-                continue;
-            }
-            "actor_is_bot" | "actor_is_agent" => {
-                parts.actor_is_bot |= value.bool() == Some(true);
-                continue;
-            }
-            "_document_id" => &mut event.native_uid,
-            "action" => &mut event.api_operation,
-            "operation_type" => &mut parts.operation_type,
-            "actor" => &mut parts.actor,
-            "actor_session" => &mut event.actor_session_uid,
-            "external_identity_nameid" => &mut parts.identity,
-            "hashed_token" => &mut event.actor_credential_uid,
-            "programmatic_access_type" => &mut parts.access,
-            "oauth_application_name" | "integration" | "application_name" => &mut parts.application,
-            "request_id" => &mut event.request_uid,
-            "user_agent" => &mut event.user_agent,
-            "org" => &mut parts.org,
-            "business" => &mut parts.business,
-            "repo" => &mut parts.repo,
-            "repository" => &mut parts.repository,
-            "user" => &mut parts.user,
-            "team" => &mut parts.team,
-            "event" => &mut parts.trigger,
-            "name" => &mut parts.name,
-            "title" | "pull_request_title" => &mut parts.title,
-            "head_branch" | "branch" => &mut parts.branch,
-            "reason" => &mut parts.reason,
-            "head_sha" => &mut event.vcs_head_revision,
-            "workflow_run_id" => &mut event.cicd_run_id,
-            "workflow_id" => &mut event.cicd_pipeline,
-            "environment_name" => &mut event.environment,
-            "pull_request_id" | "pull_request_number" => &mut event.vcs_change_id,
-            "ruleset_name" => &mut parts.objects[0],
-            "hook_id" => &mut parts.objects[1],
-            "key" | "secret_name" => &mut parts.objects[2],
-            "oauth_application" | "installation_id" => &mut parts.objects[3],
-            "runner_name" => &mut parts.objects[4],
-            "alert_number" => &mut parts.objects[5],
-            _ => {
+        let mut key = name;
+        // Nearly all are spelled in lower case.
+        while !member(context, event, parts, key, value) {
+            if !text::has_upper(key) {
                 other_member(context, event, name, value);
-                continue;
+                break;
             }
-        };
-        if field.is_empty() {
-            // Enterprise servers send lists of ids and names.
-            let value = if value.kind() == Kind::Array {
-                value.items().next().unwrap_or_default()
-            } else {
-                value
-            };
-            *field = context.text(value);
+            key = context.lower(key);
         }
     }
+}
+
+/// Whether the name is one that is known.
+#[inline(always)]
+fn member<'a>(
+    context: &mut Context<'a>,
+    event: &mut ChangeEvent<'a>,
+    parts: &mut Parts<'a>,
+    name: &str,
+    value: Value<'a>,
+) -> bool {
+    let field: &mut &'a str = match name {
+        "data" if value.kind() == Kind::Object => {
+            parts.data = value;
+            return true;
+        }
+        "@timestamp" => {
+            parts.timestamps[0] = value;
+            return true;
+        }
+        "at_sign_timestamp" | "timestamp" => {
+            parts.timestamps[1] = value;
+            return true;
+        }
+        "created_at" => {
+            parts.timestamps[2] = value;
+            return true;
+        }
+        "actor_ip" => {
+            if event.src_ip.is_none() && event.src_domain.is_empty() {
+                context.address(event, value);
+            }
+            return true;
+        }
+        "actor_location" => {
+            event.src_country = first(&[value.get("country_code").text(), event.src_country]);
+            return true;
+        }
+        "actor_is_bot" | "actor_is_agent" => {
+            parts.actor_is_bot |= value.bool() == Some(true);
+            return true;
+        }
+        "_document_id" => &mut event.native_uid,
+        "action" => &mut event.api_operation,
+        "operation_type" => &mut parts.operation_type,
+        "actor" => &mut parts.actor,
+        "actor_session" => &mut event.actor_session_uid,
+        "external_identity_nameid" => &mut parts.identity,
+        "hashed_token" => &mut event.actor_credential_uid,
+        "programmatic_access_type" => &mut parts.access,
+        "oauth_application_name" | "integration" | "application_name" => &mut parts.application,
+        "request_id" => &mut event.request_uid,
+        "user_agent" => &mut event.user_agent,
+        "org" => &mut parts.org,
+        "business" => &mut parts.business,
+        "repo" => &mut parts.repo,
+        "repository" => &mut parts.repository,
+        "user" => &mut parts.user,
+        "team" => &mut parts.team,
+        "event" => &mut parts.trigger,
+        "name" => &mut parts.name,
+        "title" | "pull_request_title" => &mut parts.title,
+        "head_branch" | "branch" => &mut parts.branch,
+        "reason" => &mut parts.reason,
+        "head_sha" => &mut event.vcs_head_revision,
+        "workflow_run_id" => &mut event.cicd_run_id,
+        "workflow_id" => &mut event.cicd_pipeline,
+        "environment_name" => &mut event.environment,
+        "pull_request_id" | "pull_request_number" => &mut event.vcs_change_id,
+        "ruleset_name" => &mut parts.objects[0],
+        "hook_id" => &mut parts.objects[1],
+        "key" | "secret_name" => &mut parts.objects[2],
+        "oauth_application" | "installation_id" => &mut parts.objects[3],
+        "runner_name" => &mut parts.objects[4],
+        "alert_number" => &mut parts.objects[5],
+        _ => return false,
+    };
+    if field.is_empty() {
+        // Enterprise servers send lists of ids and names.
+        let value = if value.kind() == Kind::Array {
+            value.items().next().unwrap_or_default()
+        } else {
+            value
+        };
+        *field = context.text(value);
+    }
+    true
 }
 
 /// Members in another case, and rarer ones.
@@ -278,7 +320,7 @@ fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Par
 }
 
 fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let mut list = context.list();
+    let mut list = context.list_of_one();
     let scope = first(&[event.vcs_repo, event.account_uid]);
     let mut add = |uid: &'a str, kind: &'a str, name: &'a str| {
         if !uid.is_empty() {
@@ -302,17 +344,13 @@ fn resources<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: 
         let uid = context.join(&[scope, "/workflows/", event.cicd_pipeline]);
         add(uid, "Workflow", first(&[parts.name, event.cicd_pipeline]));
     }
-    add(
-        parts.team,
-        "Team",
-        parts.team.rsplit('/').next().unwrap_or_default(),
-    );
+    add(parts.team, "Team", text::after_last(parts.team, b'/'));
     if !parts.user.is_empty() && (parts.user != parts.actor || event.vcs_repo.is_empty()) {
         add(parts.user, "User", parts.user);
     }
     let repo = event.vcs_repo;
     if !repo.is_empty() {
-        add(repo, "Repository", repo.rsplit('/').next().unwrap_or_default());
+        add(repo, "Repository", text::after_last(repo, b'/'));
     } else {
         add(event.account_uid, "Organization", event.account_uid);
     }

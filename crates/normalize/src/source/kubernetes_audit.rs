@@ -3,15 +3,16 @@
 //! Fields: `audit.k8s.io/v1` (`staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`). The cluster is not among
 //! them: it comes from the topic's settings, from a shipper's field, or from the log group of EKS.
 
+mod actor;
 pub(super) mod classify;
 
-use changegate_json::{Kind, Value};
-use changegate_types::{ActorType, ChangeEvent, Class, Mark, RejectCode, Resource, SkipReason, Status, Verb};
+use changegate_json::{Kind, Value, members, rare_members};
+use changegate_types::{ChangeEvent, Class, Mark, RejectCode, Resource, SkipReason, Status, Verb};
 
 use super::Source;
 use crate::context::{Context, Draft, Found, List, Unwrapped, each_member, first};
 use crate::secret::{SecretRules, Subtree};
-use crate::verb;
+use crate::{text, verb};
 
 /// `kubernetes.audit`.
 pub(crate) struct KubernetesAudit;
@@ -115,15 +116,14 @@ fn unwrap<'a>(
             .for_each(|item| unwrap(context, item, in_record, out));
         return;
     }
-    let items = root.get("items");
-    let log_events = root.get("logEvents");
+    let [items, log_events, message_type] = rare_members!(root, "items", "logEvents", "messageType");
     let is_list = root.get("kind").text() == "EventList";
     // The server writes `null` for an empty list; anything else is none, and no event either.
     if items.kind() == Kind::Array || (is_list && items.is_none()) {
         items
             .items()
             .for_each(|item| event(context, item, root, in_record, out));
-    } else if root.get("messageType").text() == "CONTROL_MESSAGE" {
+    } else if message_type.text() == "CONTROL_MESSAGE" {
         out.push(Unwrapped::Skip(SkipReason::ControlMessage));
     } else if log_events.kind() == Kind::Array {
         // EKS through a CloudWatch Logs subscription: its log group holds the other control-plane logs too.
@@ -259,22 +259,23 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
     if !matches!(parts.kind, "Event" | "") {
         context.mark(Mark::UnknownType);
     }
-    let times = [
-        parts.staged,
-        parts.received,
-        parts.timestamp,
-        parts.metadata.get("creationTimestamp"),
-    ];
-    let time = times.into_iter().find(Value::is_some).unwrap_or_default();
+    let time = parts
+        .staged
+        .or(|| parts.received)
+        .or(|| parts.timestamp)
+        .or(|| parts.metadata.get("creationTimestamp"));
     event.event_time = context.time(time).unwrap_or_default();
     event.request_uid = event.native_uid;
     event.correlation_uid = event.native_uid;
 
     cluster(context, &mut event);
-    actor(context, &mut event, &parts);
-    resource(context, &mut event, &parts);
+    let user = actor::resolve(context, &mut event, parts.user, parts.impersonated);
+    let object = Object::of(parts.object);
+    event.api_version = object.version;
+    event.namespace = object.namespace;
+    resource(context, &mut event, &parts, &object);
     outcome(context, &mut event, &parts);
-    kind(&mut event, &parts);
+    kind(&mut event, &parts, &object);
     tickets(context, parts.request);
     tickets(context, parts.response);
 
@@ -287,7 +288,7 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
         id => [
             id,
             context.text(parts.received),
-            parts.user.get("username").text(),
+            user,
             event.api_operation,
             parts.uri,
         ],
@@ -351,73 +352,59 @@ fn cluster<'a>(context: &Context<'a>, event: &mut ChangeEvent<'a>) {
     event.account_uid = event.cluster;
 }
 
-/// The one whose rights counted; where that is an impersonated user, the impersonator stands behind.
-fn actor<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let user = parts.user.get("username").text();
-    let impersonated = parts.impersonated.get("username").text();
-    let acting = if impersonated.is_empty() {
-        parts.user
-    } else {
-        parts.impersonated
-    };
-    event.actor_uid = first(&[impersonated, user]);
-    event.actor_name = event.actor_uid;
-    let in_group = |name: &str| acting.get("groups").items().any(|group| group.text() == name);
-    event.actor_type = match event.actor_uid {
-        "" => ActorType::Unknown,
-        "system:anonymous" | "system:unauthenticated" => ActorType::Other,
-        account if account.starts_with("system:serviceaccount:") => {
-            event.actor_name = account.get("system:serviceaccount:".len()..).unwrap_or(account);
-            ActorType::Service
-        }
-        "system:admin" => ActorType::Admin,
-        system if system.starts_with("system:") => ActorType::System,
-        _ if in_group("system:masters") => ActorType::Admin,
-        _ => ActorType::User,
-    };
-    // What authenticators add: the token's id and pod, the AWS identity behind an EKS user.
-    let extra = parts.user.get("extra");
-    let of = |name: &str| {
-        let value = extra.get(name);
-        value.items().next().unwrap_or(value).text()
-    };
-    let mut delegated = context.list();
-    if !impersonated.is_empty() && !user.is_empty() {
-        delegated.push(user);
-    }
-    if extra.is_some() {
-        event.actor_credential_uid = first(&[
-            of("authentication.kubernetes.io/credential-id"),
-            of("accessKeyId"),
-        ]);
-        event.actor_session_uid = first(&[of("sessionName"), of("principalId")]);
-        event.actor_invoked_by = of("authentication.kubernetes.io/pod-name");
-        let arn = first(&[of("canonicalArn"), of("arn")]);
-        event.actor_issuer = arn;
-        for link in [arn, of("sessionName")] {
-            if !link.is_empty() && !delegated.contains(&link) {
-                delegated.push(link);
-            }
-        }
-        context.tickets_in(of("sessionName"));
-    }
-    event.actor_delegated_from = context.texts(delegated);
+/// What `objectRef` says.
+struct Object<'a> {
+    group: &'a str,
+    version: &'a str,
+    resource: &'a str,
+    subresource: &'a str,
+    namespace: &'a str,
+    name: &'a str,
 }
 
-fn resource<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let object = parts.object;
-    let (group, resource) = (object.get("apiGroup").text(), object.get("resource").text());
-    let subresource = object.get("subresource").text();
-    event.api_version = object.get("apiVersion").text();
-    // Some versions spell `rbac.authorization.k8s.io/v1` in apiVersion.
-    let group = match event.api_version.split_once('/') {
-        Some((before, _)) if group.is_empty() => before,
-        _ => group,
-    };
-    event.namespace = object.get("namespace").text();
-    let mut list = context.list();
+impl<'a> Object<'a> {
+    fn of(value: Value<'a>) -> Self {
+        let object = members!(
+            value,
+            "apiGroup",
+            "apiVersion",
+            "resource",
+            "subresource",
+            "namespace",
+            "name"
+        );
+        let [group, version, resource, subresource, namespace, name] = object.map(|value| value.text());
+        // Some versions spell `rbac.authorization.k8s.io/v1` in apiVersion.
+        let group = match text::cut(version, b'/') {
+            Some((before, _)) if group.is_empty() => before,
+            _ => group,
+        };
+        Self {
+            group,
+            version,
+            resource,
+            subresource,
+            namespace,
+            name,
+        }
+    }
+}
+
+fn resource<'a>(
+    context: &mut Context<'a>,
+    event: &mut ChangeEvent<'a>,
+    parts: &Parts<'a>,
+    object: &Object<'a>,
+) {
+    let Object {
+        group,
+        resource,
+        subresource,
+        ..
+    } = *object;
+    let mut list = context.list_of_one();
     if resource.is_empty() {
-        let path = parts.uri.split('?').next().unwrap_or_default();
+        let path = text::before(parts.uri, b'?');
         if !path.is_empty() {
             list.push(Resource {
                 uid: path,
@@ -429,18 +416,21 @@ fn resource<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &
         return;
     }
     let dot = if group.is_empty() { "" } else { "." };
-    let slash = if subresource.is_empty() { "" } else { "/" };
-    event.api_service = context.join(&[resource, dot, group, slash, subresource]);
     let whole = context.join(&[resource, dot, group]);
+    event.api_service = if subresource.is_empty() {
+        whole
+    } else {
+        context.join(&[whole, "/", subresource])
+    };
     // A creation often leaves the name out of the reference, and with `generateName` out of the request too.
-    let made = |body: Value<'a>| body.at(&["metadata", "name"]).text();
-    let generated = parts.request.at(&["metadata", "generateName"]).text();
-    let name = first(&[
-        object.get("name").text(),
-        made(parts.request),
-        made(parts.response),
-        generated,
-    ]);
+    let made = |body: Value<'a>, name: &str| body.get("metadata").get(name).text();
+    let name = text::or(object.name, || {
+        text::or(made(parts.request, "name"), || {
+            text::or(made(parts.response, "name"), || {
+                made(parts.request, "generateName")
+            })
+        })
+    });
     if resource == "namespaces" && event.namespace.is_empty() {
         event.namespace = name;
     }
@@ -464,66 +454,79 @@ fn resource<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &
 }
 
 fn outcome<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, parts: &Parts<'a>) {
-    let code = parts.status.get("code");
+    let [code, message, reason, status] = members!(parts.status, "code", "message", "reason", "status");
+    let [decision, decision_reason, truncated] = members!(
+        parts.annotations,
+        "authorization.k8s.io/decision",
+        "authorization.k8s.io/reason",
+        "audit.k8s.io/truncated"
+    );
     event.status_code = context.text(code);
-    event.status_detail = first(&[
-        parts.status.get("message").text(),
-        parts.status.get("reason").text(),
-        parts.annotations.get("authorization.k8s.io/reason").text(),
-    ]);
-    let decision = parts.annotations.get("authorization.k8s.io/decision").text();
+    event.status_detail = first(&[message.text(), reason.text(), decision_reason.text()]);
     event.status = match code.i64() {
         _ if parts.stage == "Panic" => Status::Failure,
         Some(100..400) => Status::Success,
         Some(_) => Status::Failure,
-        None if decision == "forbid" || parts.status.get("status").text() == "Failure" => Status::Failure,
-        None if parts.status.get("status").text() == "Success" => Status::Success,
+        None if decision.text() == "forbid" || status.text() == "Failure" => Status::Failure,
+        None if status.text() == "Success" => Status::Success,
         None => Status::Unknown,
     };
-    if parts.annotations.get("audit.k8s.io/truncated").bool() == Some(true) {
+    if truncated.bool() == Some(true) {
         context.mark(Mark::Truncated);
     }
 }
 
-fn kind(event: &mut ChangeEvent<'_>, parts: &Parts<'_>) {
-    let resource = parts.object.get("resource").text();
-    let subresource = parts.object.get("subresource").text();
-    event.verb = classify::verb(event.api_operation, resource, subresource);
-    event.privilege_class = classify::privilege_class(event.api_service, resource, subresource);
+fn kind(event: &mut ChangeEvent<'_>, parts: &Parts<'_>, object: &Object<'_>) {
+    let kind = classify::Request::of(
+        event.api_operation,
+        object.resource,
+        object.subresource,
+        object.group,
+    );
+    event.verb = kind.verb;
+    event.privilege_class = kind.privilege_class;
     // A kubelet fetches a token for each of its pods: that begins a session and changes nothing.
-    let session = resource == "serviceaccounts"
-        && subresource == "token"
+    let session = object.resource == "serviceaccounts"
+        && object.subresource == "token"
         && event.actor_uid.starts_with("system:node:");
     event.class = if session {
         Class::Authentication
     } else {
-        classify::class(resource, event.verb)
+        kind.class
     };
     event.activity = if session {
         1
     } else {
         verb::activity(event.class, event.verb)
     };
-    let dry_run = parts.uri.contains("dryRun=All");
-    event.is_change = !session && !dry_run && !matches!(event.verb, Verb::Read | Verb::Unknown);
+    event.is_change = !session && !matches!(event.verb, Verb::Read | Verb::Unknown) && !is_dry_run(parts.uri);
+}
+
+/// Whether `dryRun=All` stands somewhere in it.
+fn is_dry_run(uri: &str) -> bool {
+    let uri = uri.as_bytes();
+    memchr::memchr_iter(b'=', uri).any(|at| {
+        let (name, value) = uri.split_at_checked(at).unwrap_or_default();
+        name.ends_with(b"dryRun") && value.starts_with(b"=All")
+    })
 }
 
 /// Tickets stand in annotations and labels.
 fn tickets<'a>(context: &mut Context<'a>, object: Value<'a>) {
     for operation in object.items() {
         let path = operation.get("path").text();
-        if path.contains("/annotations") || path.contains("/labels") {
+        if text::has(path, "/annotations") || text::has(path, "/labels") {
             context.tickets_below(operation.get("value"));
         }
     }
-    let metadata = object.get("metadata");
-    for (name, value) in metadata.get("annotations").members() {
+    let [annotations, labels] = members!(object.get("metadata"), "annotations", "labels");
+    for (name, value) in annotations.members() {
         // It repeats the whole object.
         if name != "kubectl.kubernetes.io/last-applied-configuration" {
             context.tickets_in(value.text());
         }
     }
-    context.tickets_below(metadata.get("labels"));
+    context.tickets_below(labels);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who acted: from the session to the role, and to the person behind it.
 
-use changegate_json::Value;
+use changegate_json::{Value, members};
 use changegate_types::{ActorType, ChangeEvent};
 
 use crate::context::{Context, each_member, first};
@@ -99,7 +99,8 @@ pub(super) fn resolve<'a>(context: &mut Context<'a>, event: &mut ChangeEvent<'a>
         ..
     } = identity;
     // Where the issuer is left out, the session's own ARN names its role.
-    let (role, role_name, _) = match (issuer.get("arn").text(), issuer.get("userName").text()) {
+    let [role, role_name] = members!(issuer, "arn", "userName");
+    let (role, role_name, _) = match (role.text(), role_name.text()) {
         ("", name) => session_role(context, arn).map_or(("", name, ""), |role| role),
         (role, name) => (role, name, ""),
     };

@@ -5,6 +5,7 @@ use changegate_types::{ChangeEvent, Resource};
 
 use super::naming::NAMING;
 use crate::context::{Context, List};
+use crate::memo::Memo;
 use crate::verb;
 
 /// For each first letter (modulo 32, so in either case) a bit for each length of a name in [`NAMING`]: most members are
@@ -31,9 +32,15 @@ fn rank(name: &str) -> Option<usize> {
     if name.len() >= 32 || lengths >> name.len() & 1 == 0 {
         return None;
     }
-    NAMING
-        .iter()
-        .position(|(known, _)| known.eq_ignore_ascii_case(name))
+    thread_local! {
+        static KNOWN: Memo<Option<usize>, 1> = const { Memo::new() };
+    }
+    let find = || {
+        NAMING
+            .iter()
+            .position(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    KNOWN.with(|known| known.get([name], find))
 }
 
 pub(super) fn name<'a>(
@@ -43,7 +50,7 @@ pub(super) fn name<'a>(
     request: Value<'a>,
     response: Value<'a>,
 ) {
-    let mut list = context.list();
+    let mut list = context.list_of_one();
     for item in listed.items() {
         // LookupEvents spells the members ResourceName and ResourceType.
         let uid = item.any(&["ARN", "arn", "ResourceName"]).text();

@@ -1,30 +1,67 @@
 //! What kind of operation: verb, OCSF class and privilege class, by provider, type and last word.
 
-use super::{ChangeEvent, Class, Context, Verb, verb};
+use super::{ChangeEvent, Class, Verb, text, verb};
+use crate::memo::Memo;
 use changegate_types::PrivilegeClass;
 
-pub(super) fn kind<'a>(context: &Context<'a>, event: &mut ChangeEvent<'a>, category: &str, signature: &str) {
-    let operation = context.lower(event.api_operation);
-    event.api_service = match event.api_operation.split_once('/') {
+/// What follows from operation and category alone.
+#[derive(Clone, Copy)]
+struct Operation {
+    verb: Verb,
+    /// Whether it creates where the signature says so.
+    is_write: bool,
+    class: Class,
+    privilege_class: PrivilegeClass,
+    is_change: bool,
+}
+
+impl Operation {
+    fn of(operation: &str, category: &str) -> Self {
+        thread_local! {
+            static KNOWN: Memo<Operation, 2> = const { Memo::new() };
+        }
+        KNOWN.with(|known| known.get([operation, category], || Self::new(operation, category)))
+    }
+
+    #[cold]
+    fn new(spelled: &str, category: &str) -> Self {
+        let operation = &*spelled.to_ascii_lowercase();
+        let verb = verb_of(operation, spelled);
+        // What Azure found, forecast or evaluated was nobody's change.
+        let told = matches!(
+            category,
+            "Security" | "Alert" | "ServiceHealth" | "ResourceHealth" | "Recommendation" | "Policy"
+        );
+        Self {
+            verb,
+            is_write: text::after_last(operation, b'/') == "write",
+            class: match category {
+                "Security" => Class::DetectionFinding,
+                _ if operation.contains("/roleassignments/") || operation.contains("/elevateaccess/") => {
+                    Class::UserAccess
+                }
+                _ => Class::ApiActivity,
+            },
+            privilege_class: privilege_class(operation, category),
+            is_change: !told && verb != Verb::Read && !operation.is_empty(),
+        }
+    }
+}
+
+pub(super) fn kind(event: &mut ChangeEvent<'_>, category: &str, signature: &str) {
+    let operation = Operation::of(event.api_operation, category);
+    event.api_service = match text::cut(event.api_operation, b'/') {
         Some((provider, _)) => provider,
         None => category_service(category),
     };
-    event.verb = verb_of(operation, event.api_operation, signature);
-    event.privilege_class = privilege_class(operation, category);
-    event.class = match category {
-        "Security" => Class::DetectionFinding,
-        _ if operation.contains("/roleassignments/") || operation.contains("/elevateaccess/") => {
-            Class::UserAccess
-        }
-        _ => Class::ApiActivity,
-    };
+    event.verb = operation.verb;
+    if operation.is_write && (text::has(signature, "Created") || signature == "201") {
+        event.verb = Verb::Create;
+    }
+    event.privilege_class = operation.privilege_class;
+    event.class = operation.class;
     event.activity = verb::activity(event.class, event.verb);
-    // What Azure found, forecast or evaluated was nobody's change.
-    let told = matches!(
-        category,
-        "Security" | "Alert" | "ServiceHealth" | "ResourceHealth" | "Recommendation" | "Policy"
-    );
-    event.is_change = !told && event.verb != Verb::Read && !operation.is_empty();
+    event.is_change = operation.is_change;
 }
 
 fn category_service(category: &str) -> &'static str {
@@ -35,13 +72,13 @@ fn category_service(category: &str) -> &'static str {
     }
 }
 
-fn verb_of(lower: &str, spelled: &str, signature: &str) -> Verb {
+/// A write creates where its signature says so.
+fn verb_of(lower: &str, spelled: &str) -> Verb {
     let (before, last) = lower.rsplit_once('/').unwrap_or(("", lower));
     match last {
         "" => Verb::Unknown,
         "read" => Verb::Read,
         "delete" => Verb::Delete,
-        "write" if signature.contains("Created") || signature == "201" => Verb::Create,
         "write" => Verb::Update,
         "action" => {
             // The word before: `listKeys/action`, in its own spelling for the sake of its capitals.

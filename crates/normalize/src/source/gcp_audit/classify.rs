@@ -1,34 +1,63 @@
 //! What kind of call: verb, OCSF class and privilege class, by service and method.
 
-use super::{Class, Value, Verb, verb};
+use super::{Class, Value, Verb, text, verb};
+use crate::memo::Memo;
 use crate::source::kubernetes_audit::classify as kubernetes;
 use changegate_types::{ChangeEvent, PrivilegeClass};
 
+/// What follows from service and operation alone.
+#[derive(Clone, Copy)]
+struct Operation {
+    verb: Verb,
+    class: Class,
+    privilege_class: PrivilegeClass,
+    is_sign_in: bool,
+}
+
+impl Operation {
+    fn of(service: &str, operation: &str) -> Self {
+        thread_local! {
+            static KNOWN: Memo<Operation, 2> = const { Memo::new() };
+        }
+        KNOWN.with(|known| {
+            known.get([service, operation], || {
+                let method = last(operation);
+                let verb = of(method);
+                Self {
+                    verb,
+                    class: class(service, method, verb),
+                    privilege_class: privilege_class(service, operation),
+                    is_sign_in: is_sign_in(service, method),
+                }
+            })
+        })
+    }
+}
+
 pub(super) fn kind<'a>(event: &mut ChangeEvent<'a>, resource_name: &'a str, authorization: Value<'a>) {
-    let service = event.api_service;
-    let asked = authorization.items().next().unwrap_or_default();
+    let asked = || authorization.items().next().unwrap_or_default();
     if event.api_operation.is_empty() {
-        event.verb = verb::of(last(asked.get("permission").text()));
+        event.verb = verb::of(last(asked().get("permission").text()));
         event.class = Class::ApiActivity;
         event.activity = verb::activity(event.class, event.verb);
         event.is_change = !matches!(event.verb, Verb::Read | Verb::Unknown);
         return;
     }
-    let method = last(event.api_operation);
-    if service == "k8s.io" {
+    let mut sign_in = false;
+    if event.api_service == "k8s.io" {
         let (resource, subresource) = object(event.api_operation);
-        event.verb = kubernetes::verb(method, resource, subresource);
+        event.verb = kubernetes::verb(last(event.api_operation), resource, subresource);
         event.class = kubernetes::class(resource, event.verb);
         event.privilege_class = kubernetes::privilege_class(resource_name, resource, subresource);
     } else {
-        event.verb = match of(method) {
-            Verb::Unknown if asked.get("permissionType").text().ends_with("_READ") => Verb::Read,
-            verb => verb,
-        };
-        event.class = class(service, method, event.verb);
-        event.privilege_class = privilege_class(service, event.api_operation);
+        let operation = Operation::of(event.api_service, event.api_operation);
+        (event.verb, event.class) = (operation.verb, operation.class);
+        if event.verb == Verb::Unknown && asked().get("permissionType").text().ends_with("_READ") {
+            (event.verb, event.class) = (Verb::Read, Class::ApiActivity);
+        }
+        event.privilege_class = operation.privilege_class;
+        sign_in = operation.is_sign_in;
     }
-    let sign_in = is_sign_in(service, method);
     if sign_in {
         event.class = Class::Authentication;
         event.activity = 1;
@@ -42,7 +71,7 @@ pub(super) fn kind<'a>(event: &mut ChangeEvent<'a>, resource_name: &'a str, auth
 }
 
 fn last(method: &str) -> &str {
-    method.rsplit(['.', '/']).next().unwrap_or(method)
+    text::after_last_of(method, *b"./")
 }
 
 /// `io.k8s.core.v1.pods.exec.create`: resource and subresource stand between version and verb.

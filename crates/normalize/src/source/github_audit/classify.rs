@@ -3,16 +3,27 @@
 use changegate_types::{Class, PrivilegeClass, Verb};
 
 use super::super::webhook;
+use crate::memo::Memo;
 
+#[derive(Clone, Copy)]
 pub(super) struct Meaning {
     pub(super) class: Class,
     pub(super) privilege: PrivilegeClass,
     pub(super) verb: Verb,
     pub(super) is_change: bool,
+    pub(super) is_failed_login: bool,
 }
 
 /// `kind` is `operation_type`, which newer entries carry; `trigger` the event that began a workflow run.
 pub(super) fn meaning(action: &str, kind: &str, trigger: &str) -> Meaning {
+    thread_local! {
+        static KNOWN: Memo<Meaning, 3> = const { Memo::new() };
+    }
+    KNOWN.with(|known| known.get([action, kind, trigger], || find_meaning(action, kind, trigger)))
+}
+
+#[cold]
+fn find_meaning(action: &str, kind: &str, trigger: &str) -> Meaning {
     let (category, operation) = action.split_once('.').unwrap_or(("", action));
     let verb = verb(category, operation, kind);
     let has = |parts: &[&str]| parts.iter().any(|part| operation.contains(part));
@@ -61,6 +72,7 @@ pub(super) fn meaning(action: &str, kind: &str, trigger: &str) -> Meaning {
         privilege,
         verb,
         is_change,
+        is_failed_login: action.contains("failed_login"),
     }
 }
 

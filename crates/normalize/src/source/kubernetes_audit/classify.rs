@@ -2,6 +2,39 @@
 
 use changegate_types::{Class, PrivilegeClass, Verb};
 
+use crate::memo::Memo;
+
+/// What follows from a request's verb and the kind of thing that it is about.
+#[derive(Clone, Copy)]
+pub(super) struct Request {
+    pub(super) verb: Verb,
+    pub(super) class: Class,
+    pub(super) privilege_class: PrivilegeClass,
+}
+
+impl Request {
+    pub(super) fn of(operation: &str, resource: &str, subresource: &str, group: &str) -> Self {
+        thread_local! {
+            static KNOWN: Memo<Request, 4> = const { Memo::new() };
+        }
+        KNOWN.with(|known| {
+            known.get([operation, resource, subresource, group], || {
+                let verb = verb(operation, resource, subresource);
+                let service = match (resource, group) {
+                    ("", _) => String::new(),
+                    (resource, "") => resource.to_owned(),
+                    (resource, group) => format!("{resource}.{group}"),
+                };
+                Self {
+                    verb,
+                    class: class(resource, verb),
+                    privilege_class: privilege_class(&service, resource, subresource),
+                }
+            })
+        })
+    }
+}
+
 /// A question to the API server that is spelled as a creation.
 fn is_review(resource: &str) -> bool {
     resource.ends_with("reviews") && resource.contains("access")
