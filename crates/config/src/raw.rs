@@ -338,8 +338,8 @@ section! {
         insert_deadline: Duration = 60 * SECOND,
         /// How long a worker that loses its partitions, or is told to stop, waits for its insert. Default "5s".
         drain_deadline: Duration = 5 * SECOND,
-        /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "128MiB".
-        memory_max: ByteSize = ByteSize::mib(128),
+        /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "96MiB".
+        memory_max: ByteSize = ByteSize::mib(96),
     }
 }
 
