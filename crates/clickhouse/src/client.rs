@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub struct LedgerClient {
     options: Arc<Options>,
     /// Buffers of inserts that have ended.
     blocks: Arc<Mutex<Vec<Block>>>,
+    /// Year and month of the server's version, once it has been asked for.
+    version: Arc<OnceLock<(u32, u32)>>,
 }
 
 /// One block of rows for one table and one table partition.
@@ -48,6 +50,8 @@ pub struct Insert<'a> {
 const BLOCK_ROWS_MAX: &str = "100000000";
 /// Built when parts are merged: a fresh part is small enough to be looked through.
 const INDEXES_OF_MERGED_PARTS: &str = "ix_event_uid,ix_change_uid,ix_actor_uid,ix_resource_uids";
+/// Servers from this version on are told so; an older one may refuse a setting that it does not know.
+const LEAVES_INDEXES_TO_MERGES: (u32, u32) = (26, 7);
 /// How much is handed to the socket at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -61,6 +65,7 @@ impl LedgerClient {
             connector,
             options: Arc::new(options),
             blocks: Arc::default(),
+            version: Arc::default(),
         })
     }
 
@@ -96,7 +101,8 @@ impl LedgerClient {
             .with_setting("insert_deduplicate", "1")
             // Through a Distributed table the answer means "written there", not "queued here".
             .with_setting("distributed_foreground_insert", "1");
-        if insert.table == Table::Changes {
+        let version = self.version.get().copied().unwrap_or_default();
+        if insert.table == Table::Changes && version >= LEAVES_INDEXES_TO_MERGES {
             let setting = "exclude_materialize_skip_indexes_on_insert";
             request = request.with_setting(setting, INDEXES_OF_MERGED_PARTS);
         }
@@ -129,6 +135,16 @@ impl LedgerClient {
         let result = self.within(insert.deadline, "insert", sending).await;
         self.blocks().push(block);
         result
+    }
+
+    /// Asks once for the server's version. At the start on a partition: an insert has no time for questions.
+    pub(crate) async fn ask_version(&self) -> Result<(), Error> {
+        if self.version.get().is_none() {
+            let version: Vec<String> = self.all("version", self.query("SELECT version()")).await?;
+            let version = version.first().map_or((0, 0), |version| year_and_month(version));
+            self.version.get_or_init(|| version);
+        }
+        Ok(())
     }
 
     /// Buffers for a block of the table: there are as many as inserts have run at a time.
@@ -233,5 +249,25 @@ impl LedgerClient {
 impl fmt::Debug for LedgerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.options.fmt(f)
+    }
+}
+
+/// `26.7.2.1`; zeros where it is not written so.
+fn year_and_month(version: &str) -> (u32, u32) {
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_year_and_month() {
+        assert!(year_and_month("26.7.2.1") >= LEAVES_INDEXES_TO_MERGES);
+        assert!(year_and_month("27.1.1.1-testing") >= LEAVES_INDEXES_TO_MERGES);
+        assert!(year_and_month("25.8.16.34") < LEAVES_INDEXES_TO_MERGES);
+        assert!(year_and_month("26.10.1.1") >= LEAVES_INDEXES_TO_MERGES);
+        assert_eq!(year_and_month("of our own making"), (0, 0));
     }
 }

@@ -129,6 +129,8 @@ pub enum MigrateError {
     ClickHouse(#[from] Error),
 }
 
+const UNKNOWN_SETTING: u32 = 115;
+
 /// A lock left by a process that died is taken over after this long; every statement is safe to repeat.
 const LOCK_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -209,15 +211,21 @@ async fn run_locked(
             .iter()
             .enumerate()
         {
-            client
-                .execute(statement)
-                .await
-                .map_err(|error| MigrateError::Statement {
+            match client.execute(statement).await {
+                // Settings make tables cheaper, not different: an older server does without.
+                Err(Error::Server {
+                    code: UNKNOWN_SETTING,
+                    message,
+                }) if statement.contains(" MODIFY SETTING") => {
+                    tracing::warn!(%message, statement, "this ClickHouse does not know a setting: it is left out");
+                }
+                done => done.map_err(|error| MigrateError::Statement {
                     version: migration.version,
                     name: migration.name,
                     statement: index + 1,
                     error: Box::new(error),
-                })?;
+                })?,
+            }
         }
         client
             .execute(&format!(

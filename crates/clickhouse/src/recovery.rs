@@ -69,6 +69,7 @@ impl LedgerClient {
 
     /// What there is of the newest incarnation of a partition.
     pub async fn tail(&self, topic: &str, partition: i32) -> Result<Option<Tail>, Error> {
+        self.ask_version().await?;
         let of = |table: &str, stand: Stand, is_record: u8| {
             let Stand {
                 topic,
