@@ -131,8 +131,10 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         // Whoever only normalizes leaves rows of `changes` to those who write them.
         let known = part.known.changes(offset).iter().find(|row| row.child == child);
         let stays = |known: &&KnownChange| {
-            // What this version makes no row of cannot be written again.
-            hop.is_none() && (part.known.takes_over(known) || !matches!(what, Child::Change(_)))
+            // What this version makes no row of cannot be written again. A redelivery sends nothing, and written again
+            // before its original is read it would be taken for one.
+            hop.is_none()
+                && (known.redelivery || part.known.takes_over(known) || !matches!(what, Child::Change(_)))
         };
         if let Some(known) = known.filter(stays) {
             if let Child::Change(event) | Child::Learn(event) = what {
