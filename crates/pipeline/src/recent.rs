@@ -52,6 +52,10 @@ const SHARDS: usize = 64;
 pub struct Fresh(HashMap<u128, (Entry, u32), BuildHasherDefault<AlreadyHashed>>);
 
 impl Fresh {
+    fn get(&self, key: Keyed128) -> Option<Entry> {
+        self.0.get(&key.0).map(|(entry, _)| *entry)
+    }
+
     /// Forgets them.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -140,12 +144,24 @@ impl Recent {
 
     /// Says whether the event was seen at another place, and remembers it where it was not.
     pub fn see(&self, uid: EventUid, content: ContentHash, place: PlaceRef) -> Seen {
-        self.look(uid, content, place, true)
+        let mut look = |key: Keyed128| self.look_or_keep(key, content, place);
+        self.judge(&mut look, uid, content, place)
     }
 
-    /// The same, and remembers nothing: for a row that is known to be a copy.
-    pub fn peek(&self, uid: EventUid, content: ContentHash, place: PlaceRef) -> Seen {
-        self.look(uid, content, place, false)
+    /// The same, and remembers nothing: for a row that is known to be a copy. Its original may be written again with this
+    /// batch, or with the one before it.
+    pub fn peek(
+        &self,
+        uid: EventUid,
+        content: ContentHash,
+        place: PlaceRef,
+        batches: [Option<&Fresh>; 2],
+    ) -> Seen {
+        let mut look = |key: Keyed128| {
+            let durable = self.shard(key).get(key);
+            durable.or_else(|| batches.iter().find_map(|batch| batch.as_ref()?.get(key)))
+        };
+        self.judge(&mut look, uid, content, place)
     }
 
     /// The same for an event whose row is yet to be written: it is remembered in `fresh`, and by [`Recent::keep`] once it
@@ -164,14 +180,8 @@ impl Recent {
     ) -> Seen {
         let mut apart = false;
         let mut look = |key: Keyed128| {
-            let shard = self.shard(key);
-            let durable = shard
-                .now
-                .get(&key.0)
-                .or_else(|| shard.before.get(&key.0))
-                .copied();
-            drop(shard);
-            let found = durable.or_else(|| under_way?.0.get(&key.0).map(|(entry, _)| *entry));
+            let durable = self.shard(key).get(key);
+            let found = durable.or_else(|| under_way?.get(key));
             if found.is_some() {
                 return found;
             }
@@ -208,11 +218,6 @@ impl Recent {
         }
     }
 
-    fn look(&self, uid: EventUid, content: ContentHash, place: PlaceRef, keep: bool) -> Seen {
-        let mut look = |key: Keyed128| self.look_or_keep(key, content, place, keep);
-        self.judge(&mut look, uid, content, place)
-    }
-
     fn judge(
         &self,
         look: &mut impl FnMut(Keyed128) -> Option<Entry>,
@@ -234,21 +239,13 @@ impl Recent {
         }
     }
 
-    fn look_or_keep(
-        &self,
-        key: Keyed128,
-        content: ContentHash,
-        place: PlaceRef,
-        keep: bool,
-    ) -> Option<Entry> {
+    fn look_or_keep(&self, key: Keyed128, content: ContentHash, place: PlaceRef) -> Option<Entry> {
         let mut shard = self.shard(key);
-        if let Some(entry) = shard.now.get(&key.0).or_else(|| shard.before.get(&key.0)) {
-            return Some(*entry);
-        }
-        if keep {
+        let found = shard.get(key);
+        if found.is_none() {
             shard.keep(key.0, Entry::new(content, place), self.per_generation);
         }
-        None
+        found
     }
 
     fn other_place(&self, entry: &Entry, place: PlaceRef) -> Option<Place> {
@@ -340,6 +337,11 @@ fn pair(uid: EventUid, content: ContentHash) -> Keyed128 {
 }
 
 impl Shard {
+    fn get(&self, key: Keyed128) -> Option<Entry> {
+        let found = self.now.get(&key.0).or_else(|| self.before.get(&key.0));
+        found.copied()
+    }
+
     fn keep(&mut self, key: u128, entry: Entry, per_generation: usize) {
         if self.now.len() >= per_generation {
             std::mem::swap(&mut self.now, &mut self.before);
@@ -442,6 +444,25 @@ mod tests {
         recent.see(uid(1), uid(100), at(&recent, 5));
         assert!(recent.see(uid(1), uid(100), at(&recent, 9)).copy_of.is_some());
         assert_eq!(recent.see(uid(1), uid(100), at(&recent, 5)).copy_of, None);
+    }
+
+    #[test]
+    fn a_known_copy_finds_its_original_also_where_it_is_written_again() {
+        let recent = Recent::new(1_000);
+        let (mut before, mut fresh) = (Fresh::default(), Fresh::default());
+        for (number, batch) in [(1, &mut before), (2, &mut fresh)] {
+            let place = at(&recent, number as i64);
+            let new = recent.see_fresh(uid(number), uid(100), place, 202_611, None, batch);
+            assert_eq!(new, Seen::default());
+        }
+        let batches = [Some(&before), Some(&fresh)];
+        for number in [1, 2] {
+            let seen = recent.peek(uid(number), uid(100), at(&recent, 9), batches);
+            assert_eq!(seen.copy_of.map(|place| place.offset), Some(number as i64));
+        }
+        let unknown = recent.peek(uid(3), uid(100), at(&recent, 9), batches);
+        assert_eq!(unknown, Seen::default());
+        assert!(recent.is_empty(), "it remembers nothing");
     }
 
     #[test]

@@ -131,15 +131,14 @@ impl<N: Normalize, S: Scorer, E: Encoder> Judge<N, S, E> {
         // Whoever only normalizes leaves rows of `changes` to those who write them.
         let known = part.known.changes(offset).iter().find(|row| row.child == child);
         let stays = |known: &&KnownChange| {
-            // What this version makes no row of cannot be written again. A redelivery sends nothing, and written again
-            // before its original is read it would be taken for one.
-            hop.is_none()
-                && (known.redelivery || part.known.takes_over(known) || !matches!(what, Child::Change(_)))
+            // What this version makes no row of cannot be written again.
+            hop.is_none() && (part.known.takes_over(known) || !matches!(what, Child::Change(_)))
         };
         if let Some(known) = known.filter(stays) {
             if let Child::Change(event) | Child::Learn(event) = what {
                 if known.redelivery {
-                    let seen = recent.peek(known.event_uid, known.content_hash, place);
+                    let batches = [context.fresh_under_way.get(shard), batch.fresh.get(shard)];
+                    let seen = recent.peek(known.event_uid, known.content_hash, place, batches);
                     if let Some(of) = seen.copy_of
                         && !part.known.is_superseded(offset, child as i32)
                     {

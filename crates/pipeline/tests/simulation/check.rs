@@ -38,6 +38,17 @@ impl World {
         seen
     }
 
+    /// Whether a row says that it is a redelivery, of an event before it in its partition: whoever has the partition has read
+    /// that one, too. Of other partitions not everybody knows.
+    fn hides_behind(&self, row: &Row, all: &[Row]) -> bool {
+        let is_before = |other: &&Row| {
+            let same_event = (other.uid, other.content) == (row.uid, row.content);
+            let same_log = (other.incarnation, other.partition) == (row.incarnation, row.partition);
+            same_event && same_log && other.offset < row.offset && !other.redelivery
+        };
+        row.redelivery && self.learn_back > 0 && all.iter().any(|other| is_before(&other))
+    }
+
     pub(crate) fn check(&self) {
         let (changes, rejected) = (self.view(Table::Changes), self.view(Table::Rejected));
         let records = self.view(Table::RawRecords);
@@ -85,7 +96,11 @@ impl World {
                                 (spread(uid).0, spread(content).0),
                                 "altered"
                             );
-                            if row.is_some() {
+                            if let Some(row) = row {
+                                assert!(
+                                    !self.hides_behind(row, all_changes),
+                                    "{at:?} is a redelivery and seen"
+                                );
                                 shown.insert((uid, content));
                             }
                             assert!(reject.is_none(), "{at:?} is written and rejected");
