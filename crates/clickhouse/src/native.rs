@@ -13,12 +13,16 @@ mod reader;
 mod stream;
 
 use std::iter::once;
+use std::slice::from_mut;
 
 use order::Order;
 use reader::{Cursor, Reader};
 use stream::{Place, Streams};
 
 use crate::columns::Table;
+
+/// Rows that are taken apart together: they stay in the processor's cache until their last column is taken.
+const ROWS: usize = 64;
 
 /// The columns of one table. Buffers are kept from block to block: fresh large ones would cost page faults.
 #[derive(Debug)]
@@ -81,18 +85,22 @@ impl Block {
     /// On bytes that are no whole rows of the table: [`crate::RowBinary`] wrote them.
     pub(crate) fn fill(&mut self, rows: &[u8], ends: &[u32]) {
         self.streams.clear();
-        let mut count = 0;
+        let mut count = ends.len();
         if ends.is_empty() {
-            let mut from = Cursor::at(rows, 0);
-            while !from.is_done() {
-                self.take(&mut from);
+            let mut row = Cursor::at(rows, 0);
+            while !row.is_done() {
+                self.take(from_mut(&mut row));
                 count += 1;
             }
         } else {
-            for start in self.order.starts(rows, ends) {
-                self.take(&mut Cursor::at(rows, start as usize));
+            let starts = self.order.starts(rows, ends);
+            for starts in starts.chunks(ROWS) {
+                let mut rows: Vec<_> = starts
+                    .iter()
+                    .map(|start| Cursor::at(rows, *start as usize))
+                    .collect();
+                self.take(&mut rows);
             }
-            count = ends.len();
         }
         self.streams.finish();
         self.head.clear();
@@ -100,9 +108,9 @@ impl Block {
         leb128(count, &mut self.head);
     }
 
-    fn take(&mut self, row: &mut Cursor<'_>) {
+    fn take(&mut self, rows: &mut [Cursor<'_>]) {
         for reader in &self.readers {
-            reader.take(row, &mut self.streams);
+            reader.take(rows, &mut self.streams);
         }
     }
 

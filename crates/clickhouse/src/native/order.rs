@@ -145,6 +145,43 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_sorted_by_all_of_their_keys() {
+        // Source, time, topic, partition, offset, child: each decides where those before are equal.
+        let keys = [
+            ("azure.activity", 9, "b", 7, 9, 9),
+            ("aws.cloudtrail", -2, "b", 7, 9, 9),
+            ("aws.cloudtrail", 1, "a", 7, 9, 9),
+            ("aws.cloudtrail", 1, "b", -1, 9, 9),
+            ("aws.cloudtrail", 1, "b", 7, 5, 9),
+            ("aws.cloudtrail", 1, "b", 7, 9, 0),
+            ("aws.cloudtrail", 1, "b", 7, 9, 1),
+        ];
+        let (mut rows, mut ends) = (Vec::new(), Vec::new());
+        for (source, time, topic, partition, offset, child) in keys {
+            let mut row = RowWriter::new(&mut rows);
+            for (name, written) in Table::Changes.columns() {
+                match *name {
+                    "source" => row.text(source),
+                    "event_time" => row.i64(time),
+                    "topic" => row.text(topic),
+                    "partition" => row.i32(partition),
+                    "offset" => row.i64(offset),
+                    "child" => row.i32(child),
+                    _ if written.contains("String)") || *written == "String" => row.text("x"),
+                    _ => (0..fixed_width(written)).for_each(|_| row.u8(3)),
+                }
+                if *name == "event_time" {
+                    break;
+                }
+            }
+            ends.push(rows.len() as u32);
+        }
+        let begins: Vec<u32> = std::iter::once(0).chain(ends.iter().copied()).collect();
+        let due = [1, 2, 3, 4, 5, 6, 0].map(|row: usize| begins[row]);
+        assert_eq!(Order::new(Table::Changes).starts(&rows, &ends), due);
+    }
+
+    #[test]
     fn keys_of_every_table_stand_in_its_rows() {
         for table in Table::ALL {
             let keys = table.sorted_by();

@@ -1,3 +1,5 @@
+use std::slice::from_mut;
+
 use super::stream::{Place, Streams};
 
 /// How one value is taken off a row, and to which streams it goes.
@@ -102,52 +104,59 @@ impl Reader {
         )
     }
 
-    /// Most values are no more than a few moves: a call would cost more than they.
-    #[inline(always)]
-    pub(super) fn take(&self, from: &mut Cursor<'_>, streams: &mut Streams) {
+    /// Takes the next value off each row: one column after another, so that it is asked once for many values what they are.
+    pub(super) fn take(&self, rows: &mut [Cursor<'_>], streams: &mut Streams) {
         match self {
-            Self::Fixed1(to) => from.copy::<1>(&mut streams.bytes[*to]),
-            Self::Fixed2(to) => from.copy::<2>(&mut streams.bytes[*to]),
-            Self::Fixed4(to) => from.copy::<4>(&mut streams.bytes[*to]),
-            Self::Fixed8(to) => from.copy::<8>(&mut streams.bytes[*to]),
-            Self::Fixed16(to) => from.copy::<16>(&mut streams.bytes[*to]),
-            Self::Fixed32(to) => from.copy::<32>(&mut streams.bytes[*to]),
-            Self::Text(to) => from.copy_text(&mut streams.bytes[*to]),
-            Self::Long(to) => {
-                let begin = u32::try_from(from.at).expect("a batch is far below 4 GiB");
-                from.text();
-                streams.texts[*to].push(begin);
+            Self::Fixed1(to) => copy::<1>(rows, &mut streams.bytes[*to]),
+            Self::Fixed2(to) => copy::<2>(rows, &mut streams.bytes[*to]),
+            Self::Fixed4(to) => copy::<4>(rows, &mut streams.bytes[*to]),
+            Self::Fixed8(to) => copy::<8>(rows, &mut streams.bytes[*to]),
+            Self::Fixed16(to) => copy::<16>(rows, &mut streams.bytes[*to]),
+            Self::Fixed32(to) => copy::<32>(rows, &mut streams.bytes[*to]),
+            Self::Text(to) => {
+                let to = &mut streams.bytes[*to];
+                rows.iter_mut().for_each(|row| row.copy_text(to));
             }
-            Self::LowText(to) => streams.low[*to].push(from.text()),
-            Self::LowFixed { width, to } => streams.low[*to].push(from.take(*width)),
-            Self::Nullable { .. } | Self::Array { .. } | Self::Tuple(_) => self.take_apart(from, streams),
-        }
-    }
-
-    /// A value made of values.
-    fn take_apart(&self, from: &mut Cursor<'_>, streams: &mut Streams) {
-        match self {
+            Self::Long(to) => {
+                let to = &mut streams.texts[*to];
+                for row in rows {
+                    to.push(u32::try_from(row.at).expect("a batch is far below 4 GiB"));
+                    row.text();
+                }
+            }
+            Self::LowText(to) => {
+                let to = &mut streams.low[*to];
+                rows.iter_mut().for_each(|row| to.push(row.text()));
+            }
+            Self::LowFixed { width, to } => {
+                let to = &mut streams.low[*to];
+                rows.iter_mut().for_each(|row| to.push(row.take(*width)));
+            }
             Self::Nullable { nulls, value } => {
-                let is_null = from.take(1);
-                streams.bytes[*nulls].extend_from_slice(is_null);
-                if is_null == [0] {
-                    value.take(from, streams);
-                } else {
-                    value.default(streams);
+                for row in rows {
+                    let is_null = row.take(1);
+                    streams.bytes[*nulls].extend_from_slice(is_null);
+                    if is_null == [0] {
+                        value.take(from_mut(row), streams);
+                    } else {
+                        value.default(streams);
+                    }
                 }
             }
             Self::Array { ends, item } => {
-                let count = from.length();
-                let bytes = &mut streams.bytes[*ends];
-                let before = bytes.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-                bytes.extend_from_slice(&(before + count as u64).to_le_bytes());
-                match item.fixed() {
-                    Some((width, to)) => streams.bytes[to].extend_from_slice(from.take(count * width)),
-                    None => (0..count).for_each(|_| item.take(from, streams)),
+                for row in rows {
+                    let count = row.length();
+                    let ends = &mut streams.bytes[*ends];
+                    let before = ends.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+                    ends.extend_from_slice(&(before + count as u64).to_le_bytes());
+                    match item.fixed() {
+                        Some((width, to)) => streams.bytes[to].extend_from_slice(row.take(count * width)),
+                        None => (0..count).for_each(|_| item.take(from_mut(row), streams)),
+                    }
                 }
             }
-            Self::Tuple(fields) => fields.iter().for_each(|field| field.take(from, streams)),
-            flat => flat.take(from, streams),
+            // Its fields stand side by side in a row, so that they are columns like others.
+            Self::Tuple(fields) => fields.iter().for_each(|field| field.take(rows, streams)),
         }
     }
 
@@ -175,6 +184,17 @@ impl Reader {
                 .expect("no column of ours is a Nullable of something made of values"),
         };
         streams.bytes[to].extend_from_slice(&[0; 32][..width]);
+    }
+}
+
+/// Of a length that the compiler knows a copy is a move, not a call.
+fn copy<const WIDTH: usize>(rows: &mut [Cursor<'_>], to: &mut Vec<u8>) {
+    let from = to.len();
+    to.resize(from + rows.len() * WIDTH, 0);
+    let (values, _) = to[from..].as_chunks_mut::<WIDTH>();
+    for (row, value) in rows.iter_mut().zip(values) {
+        *value = *row.rows[row.at..].first_chunk().expect("a whole row");
+        row.at += WIDTH;
     }
 }
 
@@ -226,13 +246,6 @@ impl<'r> Cursor<'r> {
         let from = self.at;
         self.at += count;
         &self.rows[from..self.at]
-    }
-
-    /// Of a length that the compiler knows a copy is a move, not a call.
-    fn copy<const WIDTH: usize>(&mut self, to: &mut Vec<u8>) {
-        let value: &[u8; WIDTH] = self.rows[self.at..].first_chunk().expect("a whole row");
-        self.at += WIDTH;
-        to.extend_from_slice(value);
     }
 
     fn copy_text(&mut self, to: &mut Vec<u8>) {
