@@ -306,9 +306,7 @@ impl Log for Consumer {
         self.member
             .commit(&list, CommitMode::Sync)
             .map_err(|error| match error.rdkafka_error_code() {
-                Some(Code::FencedInstanceId | Code::Fatal) => {
-                    CommitError::Replaced(self.member_error(&error).to_string())
-                }
+                Some(Code::FencedInstanceId | Code::Fatal) => CommitError::Member(self.member_error(&error)),
                 Some(Code::UnknownMemberId | Code::IllegalGeneration | Code::AssignmentLost) => {
                     CommitError::Fenced(error.to_string())
                 }

@@ -41,9 +41,9 @@ pub struct Error {
     pub source: Box<rdkafka::error::KafkaError>,
 }
 
-/// Rows and queues between broker and worker, in KiB: bounds memory however slow the ledger is.
 /// Of one partition in one answer.
 const FETCH_BYTES: &str = "262144";
+/// What waits between broker and worker, in KiB: bounds memory however slow the ledger is.
 const QUEUED_KBYTES: &str = "16384";
 
 impl Settings {

@@ -6,7 +6,8 @@ use crate::recover::RecoverError;
 pub enum Error {
     /// Another process has this member's name: it was taken back once, and is gone again.
     #[error(
-        "another process runs under this member's name and has its partitions: {0}; give each process its own          `kafka.instance_id`"
+        "another process runs under this member's name and has its partitions: {0}; give each process its own \
+         `kafka.instance_id`"
     )]
     Replaced(String),
     /// The member cannot go on.
@@ -19,7 +20,10 @@ pub enum Error {
     #[error("{0}")]
     Halt(String),
     /// A request or dead letter can never be sent.
-    #[error("cannot send to {topic}: {reason}")]
+    #[error(
+        "cannot send to {topic}: {reason}; what it came of is not committed: mend the topic (`max.message.bytes` where the \
+         message is too large) and start again"
+    )]
     Send {
         /// Topic.
         topic: String,

@@ -170,9 +170,9 @@ pub enum CommitError {
     /// Another member has the partitions (`UnknownMemberId`, `IllegalGeneration`): write nothing more.
     #[error("{0}")]
     Fenced(String),
-    /// The group has given this member's name to another one (`FencedInstanceId`): write nothing more.
-    #[error("{0}")]
-    Replaced(String),
+    /// The member is over, or its name another one's (`FencedInstanceId`): write nothing more.
+    #[error(transparent)]
+    Member(LogError),
     /// Nobody knows whether it happened, or it did not: network, no coordinator, rebalance under way. Try again.
     #[error("{0}")]
     Wait(String),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use changegate_kafka::Consumer;
 use changegate_pipeline::fence::{Doubt, Fence, METADATA_BYTES_MAX, Spans};
 use changegate_pipeline::ledger::BatchId;
-use changegate_pipeline::log::{CommitError, CommitOffset, Log, Rebalance, TopicPartition};
+use changegate_pipeline::log::{CommitError, CommitOffset, Log, LogError, Rebalance, TopicPartition};
 use changegate_tests::{PATIENCE, Site, counts, send_cloudtrail, small};
 
 const POLL: Duration = Duration::from_millis(20);
@@ -91,7 +91,10 @@ pub(crate) fn a_fence_comes_back_whole_and_a_ghost_cannot_commit(site: &Site) {
     assert_eq!(Fence::parse(&committed.metadata), Some(fence));
     start(&second, &again);
     let ghost = first.commit(&[at(&partitions[0], 9, "")]);
-    assert!(matches!(ghost, Err(CommitError::Replaced(_))), "{ghost:?}");
+    assert!(
+        matches!(ghost, Err(CommitError::Member(LogError::Replaced(_)))),
+        "{ghost:?}"
+    );
     second.commit(&[at(&again[0], 7, "")]).expect("the successor may");
     let closed = second
         .committed(&again)
@@ -104,7 +107,8 @@ pub(crate) fn a_fence_comes_back_whole_and_a_ghost_cannot_commit(site: &Site) {
 }
 
 pub(crate) fn a_name_that_was_given_away_is_taken_back_once(site: &Site) {
-    let mut config = small(site, "named");
+    // Long enough for both processes to lose the name to each other within it.
+    let mut config = small(site, "named").with("kafka.session_timeout", "\"30s\"");
     config.create_topics(site);
     site.database("named");
     send_cloudtrail(site, "named.raw", 1, 500);
@@ -127,6 +131,11 @@ pub(crate) fn a_name_that_was_given_away_is_taken_back_once(site: &Site) {
     let log = program.log();
     let times = log.matches("has given this member's name away").count();
     assert_eq!(times, 1, "it was given away once:\n{log}");
+    let (_, metrics) = program.get("/metrics");
+    assert!(
+        metrics.contains("changegate_rebalances_total{kind=\"lost\"} 1\n"),
+        "its partitions were lost in between:\n{metrics}"
+    );
 
     // Another process under the name, which stays.
     config = config.with("state.dir", format!("{:?}", site.folder().join("named-2-state")));

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Now};
 use crate::crash;
 use crate::error::Error;
 use crate::fence::Fence;
-use crate::log::{CommitError, CommitOffset, Log, LogError};
+use crate::log::{CommitError, CommitOffset, Log};
 use crate::observe::{Observer, Side, Trouble};
 use crate::ports::Ports;
 use crate::worker::{Group, Worker, child_span};
@@ -104,7 +104,7 @@ impl<P: Ports> Worker<P> {
                 self.group = Group::Idle;
                 Ok(false)
             }
-            Err(CommitError::Replaced(reason)) => Err(Error::Log(LogError::Replaced(reason))),
+            Err(CommitError::Member(error)) => Err(Error::Log(error)),
             Err(CommitError::Wait(reason)) => {
                 self.tick.not_before = now.up + self.tick.backoff;
                 self.tick.backoff = (self.tick.backoff * 2).min(BACKOFF_MAX);

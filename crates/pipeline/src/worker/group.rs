@@ -42,14 +42,14 @@ impl<P: Ports> Worker<P> {
     pub(super) fn rejoin(&mut self, reason: String) -> Result<Turn, Error> {
         let up = self.clock.now().up;
         let last = self.rejoined.replace(up);
-        if last.is_some_and(|last| up.saturating_sub(last) < self.settings.session_timeout) {
+        if !self.stopping && last.is_some_and(|last| up.saturating_sub(last) < self.settings.session_timeout)
+        {
             return Err(Error::Replaced(reason));
         }
         tracing::warn!(%reason, "the group has given this member's name away: nothing more is written, it joins anew");
         self.observer.fenced();
         self.abandon();
-        self.paused = false;
-        self.group = Group::Idle;
+        self.has_none(true);
         if self.stopping {
             return Ok(Turn::Drained);
         }
@@ -90,6 +90,12 @@ impl<P: Ports> Worker<P> {
 
     fn give_back(&mut self, lost: bool) -> Result<(), Error> {
         self.log.unassign().map_err(Error::Log)?;
+        self.has_none(lost);
+        Ok(())
+    }
+
+    /// Its partitions are gone.
+    fn has_none(&mut self, lost: bool) {
         self.paused = false;
         self.dropped = None;
         self.group = Group::Idle;
@@ -97,7 +103,6 @@ impl<P: Ports> Worker<P> {
             self.note_trouble(side, None);
         }
         self.observer.revoked(lost);
-        Ok(())
     }
 
     /// Lets go of its partitions and drops both batches. Whatever of them is in the ledger is found there by the next

@@ -292,7 +292,9 @@ impl Log for FakeLog {
 
     fn commit(&self, offsets: &[CommitOffset]) -> Result<(), CommitError> {
         if self.is_replaced() {
-            return Err(CommitError::Replaced("another has the name".into()));
+            return Err(CommitError::Member(LogError::Replaced(
+                "another has the name".into(),
+            )));
         }
         let mut broker = self.broker.borrow_mut();
         let valid = broker
