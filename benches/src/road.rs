@@ -85,7 +85,7 @@ pub(crate) fn pipeline(
     workers: u16,
 ) -> anyhow::Result<Counts> {
     let more = format!(
-        "[batch]\nrows = {}\nwait = \"20s\"\ninsert_deadline = \"10m\"\ndrain_deadline = \"1m\"\n",
+        "[batch]\nrows = {}\nwait = \"20s\"\ndrain_deadline = \"1m\"\n",
         batch / u64::from(workers)
     );
     let config = engines.prepare(name, std::slice::from_ref(topic), &more)?;

@@ -30,10 +30,10 @@ impl RawSettings {
         let tenant = self.tenant.check(problems);
         let kafka = self.kafka.check(problems);
         let batch = self.batch.check(problems);
-        if kafka.max_poll_interval < 2 * batch.insert_deadline {
+        if kafka.max_poll_interval < 2 * batch.drain_deadline {
             problems.add(
-                "batch.insert_deadline",
-                "must be half of kafka.max_poll_interval at most: a longer insert loses the partitions it writes for",
+                "batch.drain_deadline",
+                "must be half of kafka.max_poll_interval at most: the group gives the partitions away before the drain ends",
             );
         }
         let engines = self.engines.check(problems);
@@ -183,25 +183,19 @@ impl RawBatch {
             problems,
         );
         within(
-            self.insert_deadline,
-            Duration::from_millis(100),
-            60 * MINUTE,
-            "batch.insert_deadline",
-            problems,
-        );
-        within(
             self.drain_deadline,
             Duration::from_millis(100),
-            self.insert_deadline,
+            60 * MINUTE,
             "batch.drain_deadline",
             problems,
         );
-        let batch_bytes = bytes(self.bytes, 64 << 10, 4 << 30, "batch.bytes", problems);
+        // Places in a batch are numbers of 32 bits, and the block that fills it comes on top.
+        let batch_bytes = bytes(self.bytes, 64 << 10, 1 << 30, "batch.bytes", problems);
         let memory_max_bytes = bytes(self.memory_max, 1 << 20, 1 << 40, "batch.memory_max", problems);
         if memory_max_bytes < batch_bytes {
             problems.add(
                 "batch.memory_max",
-                "must not be smaller than batch.bytes: no batch would ever be full",
+                "must not be smaller than batch.bytes, which it bounds: two batches of each worker share it",
             );
         }
         Batch {
@@ -210,7 +204,6 @@ impl RawBatch {
             months_max: self.months_max.into(),
             wait: self.wait,
             block: self.block.into(),
-            insert_deadline: self.insert_deadline,
             drain_deadline: self.drain_deadline,
             memory_max_bytes,
         }

@@ -118,7 +118,7 @@ section! {
         ssl_key_password: Option<Secret> = None,
         /// After this long without a heartbeat the group takes our partitions away. Default "45s".
         session_timeout: Duration = 45 * SECOND,
-        /// After this long without a poll, too; twice `batch.insert_deadline` at the least. Default "5m".
+        /// After this long without a poll, too; twice `batch.drain_deadline` at the least. Default "5m".
         max_poll_interval: Duration = 300 * SECOND,
         /// So long after an assignment a backlog is merged by record time over all partitions, so that the score sees
         /// things in the order they happened; partitions that were current wait for those that were not. "0s": read as
@@ -326,7 +326,8 @@ section! {
     RawBatch {
         /// Rows per insert. Default 50000.
         rows: u32 = 50_000,
-        /// Bytes per insert, raw bytes included. Default "64MiB".
+        /// Bytes per insert, raw bytes included. Never more than half of a worker's share of `memory_max`: 48 MiB with
+        /// one worker and the defaults. Default "64MiB".
         bytes: ByteSize = ByteSize::mib(64),
         /// Months of Kafka time in one batch; each is an insert of its own. Default 24.
         months_max: u16 = 24,
@@ -334,8 +335,6 @@ section! {
         wait: Duration = SECOND,
         /// Records polled, normalized and scored together; payloads stay in the CPU's cache. Default 512.
         block: u16 = 512,
-        /// How long an insert may take with all its retries before the worker lets go. Default "60s".
-        insert_deadline: Duration = 60 * SECOND,
         /// How long a worker that loses its partitions, or is told to stop, waits for its insert. Default "5s".
         drain_deadline: Duration = 5 * SECOND,
         /// Memory for records and rows under way, over all workers; above it partitions are paused. Default "96MiB".

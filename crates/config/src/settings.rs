@@ -300,8 +300,6 @@ pub struct Batch {
     pub wait: Duration,
     /// Records per block.
     pub block: usize,
-    /// An insert with all its retries.
-    pub insert_deadline: Duration,
     /// An insert while partitions are lost or the program stops.
     pub drain_deadline: Duration,
     /// Memory under way over all workers.

@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn only_near_names_are_suggested() {
-        let known = ["rows", "bytes", "wait", "insert_deadline"];
+        let known = ["rows", "bytes", "wait", "drain_deadline"];
         assert_eq!(nearest("row", known), Some("rows"));
-        assert_eq!(nearest("insert_dedline", known), Some("insert_deadline"));
+        assert_eq!(nearest("drain_dedline", known), Some("drain_deadline"));
         assert_eq!(nearest("quux", known), None);
         assert_eq!(nearest(&"r".repeat(100_000), known), None);
     }
