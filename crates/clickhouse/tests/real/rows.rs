@@ -4,7 +4,7 @@ use changegate_approval::Ask;
 use changegate_clickhouse::{ClickHouseLedger, RowBinary, partition_of};
 use changegate_pipeline::Encoder as _;
 use changegate_pipeline::Ledger as _;
-use changegate_pipeline::ledger::{BatchId, Insert, QueryId, Stamp, Table};
+use changegate_pipeline::ledger::{BatchId, Insert, QueryId, Span, Stamp, Table};
 use changegate_pipeline::rows::{
     ChangeRow, Outcomes, RawRow, RecordContext, RejectedRow, SupersededRow, Why,
 };
@@ -20,6 +20,15 @@ pub(crate) const TOPIC: &str = "changegate.raw.aws.cloudtrail.v1";
 pub(crate) const TIME: TimeMicros = TimeMicros(1_786_802_400_000_000);
 pub(crate) const RAW: &[u8] = br#"{"Records":[{"eventName":"DeleteTrail","requestParameters":{"name":"org"},"responseElements":null}]}"#;
 pub(crate) const CHILD: std::ops::Range<usize> = 12..RAW.len() - 2;
+
+/// All of its partition.
+pub(crate) const ALL: Span<'static> = Span {
+    topic: TOPIC,
+    incarnation: 0,
+    partition: 3,
+    from: 0,
+    to: i64::MAX,
+};
 
 /// Buffers of one insert each.
 #[derive(Default)]

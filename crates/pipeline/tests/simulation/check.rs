@@ -7,8 +7,8 @@ use changegate_pipeline::ledger::{Stamp, Table};
 use changegate_pipeline::outgoing::{Kind, Outgoing, header};
 use changegate_pipeline::rows::Why;
 
-use crate::ledger::{Place, Row};
 use crate::parts::{is_moody, is_risky, spread};
+use crate::rows::{Place, Row};
 use crate::world::World;
 
 impl World {

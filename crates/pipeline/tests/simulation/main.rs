@@ -10,6 +10,7 @@ mod mind;
 mod order;
 mod parts;
 mod random;
+mod rows;
 mod scores;
 mod world;
 
