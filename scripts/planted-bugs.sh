@@ -18,7 +18,7 @@ echo "without a bug: $(build -- --nocapture nothing_is what_is | grep -c ' seeds
 
 missed=0
 for name in "${names[@]}"; do
-  patch --quiet --strip=1 --directory="$copy" < "$planted/$name.patch"
+  patch --quiet --fuzz=0 --strip=1 --directory="$copy" < "$planted/$name.patch"
   build --no-run
   log=$(mktemp)
   if timeout 600 bash -c "$(declare -f build); copy=$copy; build -- nothing_is what_is" > "$log" 2>&1; then
