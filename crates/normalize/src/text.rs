@@ -141,27 +141,6 @@ impl Iterator for Places<'_> {
     }
 }
 
-/// Hands on where a byte stands in a text, in order.
-#[inline(always)]
-pub(crate) fn each_place(text: &str, mark: u8, mut found: impl FnMut(usize)) {
-    let (words, rest) = text.as_bytes().as_chunks();
-    let mut at = 0;
-    for word in words {
-        let mut places = marks(u64::from_le_bytes(*word), mark);
-        while places != 0 {
-            found(at + places.trailing_zeros() as usize / 8);
-            places &= places - 1;
-        }
-        at += 8;
-    }
-    for byte in rest {
-        if *byte == mark {
-            found(at);
-        }
-        at += 1;
-    }
-}
-
 /// Whether there is an upper-case letter in it.
 #[inline]
 pub(crate) fn has_upper(text: &str) -> bool {
@@ -221,9 +200,6 @@ mod tests {
             }
             let places: Vec<usize> = text.match_indices('/').map(|(at, _)| at).collect();
             assert_eq!(Places::of(text, b'/').collect::<Vec<_>>(), places, "{text}");
-            let mut each = Vec::new();
-            each_place(text, b'/', |at| each.push(at));
-            assert_eq!(each, places, "{text}");
             let mut pieces = text.split('/');
             let expected = pieces
                 .find(|piece| *piece == "projects")

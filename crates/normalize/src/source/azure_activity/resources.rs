@@ -23,7 +23,7 @@ impl<'a> Id<'a> {
         let mut from = 0;
         // What the piece before was the name of.
         let mut named = None;
-        text::each_place(id, b'/', |slash| {
+        for slash in text::Places::of(id, b'/') {
             let piece = id.get(from..slash).unwrap_or_default();
             found.fill(named.take(), piece);
             let is = |name: &str| piece == name || piece.eq_ignore_ascii_case(name);
@@ -35,7 +35,7 @@ impl<'a> Id<'a> {
                 _ => {}
             }
             from = slash + 1;
-        });
+        }
         found.fill(named, id.get(from..).unwrap_or_default());
         found
     }
