@@ -15,8 +15,8 @@ use crate::records;
 const BEFORE: Duration = Duration::from_secs(10);
 /// Between two looks at the memory.
 const LOOK: Duration = Duration::from_millis(50);
-/// Bytes of an insert, as by default.
-const BATCH_MIB: u64 = 64;
+/// Records and rows under way, `batch.memory_max`, as by default.
+const BATCHES_MIB: u64 = 96;
 /// The program's own defaults in place of those that suit valgrind.
 const DEFAULTS: [(&str, &str); 5] = [
     ("CHANGEGATE__KAFKA__SESSION_TIMEOUT", "45s"),
@@ -55,7 +55,7 @@ pub fn figures(seconds: u64) -> anyhow::Result<Figures> {
     let mut engines = Engines::start()?;
     let name = "bench_stall";
     let topic = Topic::cloudtrail(name);
-    let more = format!("[batch]\nbytes = \"{BATCH_MIB}MiB\"\nmemory_max = \"256MiB\"\n");
+    let more = format!("[batch]\nmemory_max = \"{BATCHES_MIB}MiB\"\n");
     let config = engines.prepare(name, std::slice::from_ref(&topic), &more)?;
     let mut command = engines::changegate(&config)?;
     command.envs(DEFAULTS);
@@ -77,7 +77,7 @@ fn configured_mib(kafka: &Settings) -> anyhow::Result<f64> {
         .get("queued.max.messages.kbytes")
         .context("the client's queue has no bound")?
         .parse()?;
-    Ok(2.0 * BATCH_MIB as f64 + queued / 1024.0)
+    Ok(BATCHES_MIB as f64 + queued / 1024.0)
 }
 
 fn stall(
