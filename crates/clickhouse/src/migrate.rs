@@ -217,7 +217,11 @@ async fn run_locked(
                     code: UNKNOWN_SETTING,
                     message,
                 }) if statement.contains(" MODIFY SETTING") => {
-                    tracing::warn!(%message, statement, "this ClickHouse does not know a setting: it is left out");
+                    tracing::warn!(
+                        %message,
+                        statement,
+                        "this ClickHouse does not know a setting: it is left out; run the statement by hand after an upgrade"
+                    );
                 }
                 done => done.map_err(|error| MigrateError::Statement {
                     version: migration.version,

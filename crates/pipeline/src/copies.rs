@@ -31,6 +31,9 @@ pub struct Verdict {
 /// lands late is of a smaller batch, so the answer stays the same whatever comes, and two who look at the same time do
 /// not contradict each other.
 ///
+/// A row that is named as identical is shown whatever else is said of it, so it makes way for none, not even for a larger
+/// one that comes later.
+///
 /// What was set aside stays so, also where versions did it that kept the smallest. A position of which everything was
 /// set aside, by versions that contradict each other, shows its largest again.
 pub fn settle(rows: &[Row], is_redelivery: bool) -> Vec<Verdict> {

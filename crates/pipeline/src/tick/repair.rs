@@ -115,7 +115,9 @@ impl<P: Ports> Worker<P> {
                 Ok(true) => {}
                 Ok(false) => {
                     return Err(Error::Halt(format!(
-                        "the ledger refused a row of {}/{} at offset {offset}, and the log no longer holds the record",
+                        "the ledger refused a row of {}/{} at offset {offset}, and the log no longer holds the record, so it \
+                         cannot be dead-lettered: the ClickHouse error before this one says what the row breaks; lift that \
+                         and start again",
                         self.parts[own as usize].partition.topic,
                         self.parts[own as usize].partition.partition
                     )));
