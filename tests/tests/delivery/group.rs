@@ -108,7 +108,9 @@ pub(crate) fn a_fence_comes_back_whole_and_a_ghost_cannot_commit(site: &Site) {
 
 pub(crate) fn a_name_that_was_given_away_is_taken_back_once(site: &Site) {
     // Long enough for both processes to lose the name to each other within it.
-    let mut config = small(site, "named").with("kafka.session_timeout", "\"30s\"");
+    let mut config = small(site, "named")
+        .with("kafka.session_timeout", "\"30s\"")
+        .with("http.listen", "\"127.0.0.1:0\"");
     config.create_topics(site);
     site.database("named");
     send_cloudtrail(site, "named.raw", 1, 500);
