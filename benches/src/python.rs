@@ -46,7 +46,10 @@ pub fn throughput(records: u64) -> anyhow::Result<Throughput> {
         let own = format!("bench_ours_{round}");
         let config = engines.prepare(&own, std::slice::from_ref(&topic), "")?;
         engines.quiet()?;
-        let running = engines.run(engines::changegate(&config)?, &own, records)?;
+        let mut serve = engines::changegate(&config)?;
+        // A worker a core, as the script has a process a core.
+        serve.env("CHANGEGATE__KAFKA__WORKERS", "2");
+        let running = engines.run(serve, &own, records)?;
         let ended = engines::now_ms();
         engines::stop(running)?;
         let first_read = format!("SELECT toUnixTimestamp64Milli(min(ingest_time)) FROM {own}.raw_records");

@@ -51,7 +51,7 @@ const PARTS: [(&str, Part); 13] = [
         Ok(())
     }),
     ("python", |table| {
-        table.throughput(&python::throughput(200_000)?);
+        table.throughput(&python::throughput(600_000)?);
         Ok(())
     }),
     ("loader", |table| {
