@@ -169,6 +169,14 @@ mod tests {
         later.settled(&[6]);
     }
 
+    /// Three deaths over one batch: docs/delivery.md names it.
+    #[test]
+    fn what_is_named_identical_makes_way_for_none() {
+        let mut later = Position::of(&[5, 5]).settled(&[5]);
+        later.rows.push(stamp(7));
+        later.settled(&[5]);
+    }
+
     #[test]
     fn a_second_attempt_is_larger_than_the_first() {
         let second = Stamp {

@@ -113,7 +113,7 @@ fn rules_between_values() {
         ("decision.deny_from = nan", "decision.deny_from"),
         ("decision.deny_from = 60", "decision.deny_from"),
         ("batch.drain_deadline = '3m'", "batch.drain_deadline"),
-        ("batch.bytes = '1KiB'", "batch.bytes"),
+        ("batch = { bytes = '2GiB', memory_max = '8GiB' }", "batch.bytes"),
         ("batch.memory_max = '1MiB'", "batch.memory_max"),
         ("batch.rows = 0", "batch.rows"),
         ("kafka.workers = 0", "kafka.workers"),

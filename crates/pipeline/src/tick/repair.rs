@@ -114,10 +114,14 @@ impl<P: Ports> Worker<P> {
             match self.rejudge(own, offset, &refused, &mut parts, &mut batch, now) {
                 Ok(true) => {}
                 Ok(false) => {
+                    let of_record = |refused: &&Refused| refused.part == own && refused.offset == offset;
+                    let why = refused
+                        .iter()
+                        .find(of_record)
+                        .map_or("", |refused| refused.error.as_str());
                     return Err(Error::Halt(format!(
                         "the ledger refused a row of {}/{} at offset {offset}, and the log no longer holds the record, so it \
-                         cannot be dead-lettered: the ClickHouse error before this one says what the row breaks; lift that \
-                         and start again",
+                         cannot be dead-lettered: lift what refuses it and start again: {why}",
                         self.parts[own as usize].partition.topic,
                         self.parts[own as usize].partition.partition
                     )));
