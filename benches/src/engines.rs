@@ -58,8 +58,13 @@ pub(crate) struct Server {
     pub(crate) password: String,
 }
 
-/// By the clock, which runs fifty times too fast under valgrind: there the client library would do nothing but add up.
-pub(crate) const STATISTICS: &str = "statistics.interval.ms";
+/// What the client library does by the clock, which runs fifty times too fast under valgrind: there it would do nothing but
+/// add up, ask for records where there are none, and look whether there is room for more.
+pub(crate) const COUNTED: [(&str, &str); 3] = [
+    ("statistics.interval.ms", "100000"),
+    ("fetch.wait.max.ms", "2500"),
+    ("fetch.queue.backoff.ms", "100"),
+];
 
 /// A broker, a server and a folder for what belongs to a run. All end with it.
 #[derive(Debug)]
@@ -90,6 +95,8 @@ impl Engines {
         })?;
         let kafka = Kafka::start(&KafkaOptions {
             launcher,
+            // All members of a group get their partitions at once: none fetches what becomes another's.
+            properties: vec![("group.initial.rebalance.delay.ms".to_owned(), "3000".to_owned())],
             ..KafkaOptions::default()
         })?;
         Ok(Self {
@@ -188,7 +195,7 @@ impl Engines {
             session_timeout: Duration::from_secs(300),
             max_poll_interval: Duration::from_secs(1_800),
             record_bytes_max: 2 << 20,
-            properties: vec![(STATISTICS.to_owned(), "100000".to_owned())],
+            properties: Vec::new(),
         }
     }
 
@@ -208,7 +215,6 @@ session_timeout = "5m"
 max_poll_interval = "30m"
 # What is made up reaches back a month; the broker would delete what is older than its topic keeps.
 retention = "3650d"
-properties = {{ "{STATISTICS}" = "100000" }}
 [clickhouse]
 url = "{}"
 database = "{name}"

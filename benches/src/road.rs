@@ -75,7 +75,8 @@ pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
     })
 }
 
-/// Counts what the program does with a new topic of `records` records, in batches of so many over all workers.
+/// Counts what the program does with a new topic of `records` records, in batches of so many of each worker. A worker that
+/// has to wait for its batch to be written would pause, by a clock that runs too fast, and fetch again.
 pub(crate) fn pipeline(
     engines: &Engines,
     name: &str,
@@ -84,15 +85,18 @@ pub(crate) fn pipeline(
     batch: u64,
     workers: u16,
 ) -> anyhow::Result<Counts> {
-    let more = format!(
-        "[batch]\nrows = {}\nwait = \"20s\"\ndrain_deadline = \"1m\"\n",
-        batch / u64::from(workers)
-    );
+    let mut more =
+        format!("[batch]\nrows = {batch}\nwait = \"20s\"\ndrain_deadline = \"1m\"\n[kafka.properties]\n");
+    for (property, value) in engines::COUNTED {
+        more += &format!("\"{property}\" = \"{value}\"\n");
+    }
     let config = engines.prepare(name, std::slice::from_ref(topic), &more)?;
     engines.fill(topic, records)?;
     let counts = engines.folder().join(format!("{name}.ours"));
     let mut command = engines::counted(&config, &counts)?;
     command.env("CHANGEGATE__KAFKA__WORKERS", workers.to_string());
+    // The records are a backlog only because they must be there before they are counted: they are read as a stream is.
+    command.env("CHANGEGATE__KAFKA__ORDER_BACKLOG", "0s");
     let running = engines.run(command, name, records)?;
     engines::stop(running)?;
     if let Some(kept) = std::env::var_os("KEEP_COUNTS") {
@@ -160,7 +164,9 @@ pub fn consume(bootstrap: &str, topic: &str, records: u64) -> anyhow::Result<()>
         session_timeout: Duration::from_secs(300),
         max_poll_interval: Duration::from_secs(1_800),
         record_bytes_max: 2 << 20,
-        properties: vec![(engines::STATISTICS.to_owned(), "100000".to_owned())],
+        properties: engines::COUNTED
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
     };
     let consumer: BaseConsumer = settings.member("bench-raw-0").create()?;
     let mut list = TopicPartitionList::new();

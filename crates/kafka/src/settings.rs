@@ -102,6 +102,9 @@ impl Settings {
                 "fetch.max.bytes",
                 (8 << 20).max(self.record_bytes_max).to_string(),
             )
+            // A trickle over many partitions is fetched twenty times a second, not a record at a time: each fetch names
+            // every partition.
+            .set("fetch.min.bytes", "65536")
             .set("fetch.wait.max.ms", "50")
             // New partitions are heard of before anybody takes them for another member's.
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -23,8 +23,13 @@ use crate::part::TIME_AHEAD_MAX_MICROS;
 
 /// Records taken from the log in one call at most, so that the worker's turn goes on.
 const PULLS_MAX: u32 = 1_024;
-/// Workers of one process may be so far apart in record time.
+/// Partitions may be so far apart in record time, of one worker and of several. A fetch is a partition's share of many
+/// seconds: to wait for all the others each time would ask for memory that is not there, and a partition that is paused
+/// for want of it has what was fetched ahead thrown away and fetched again.
 const APART_MAX_MICROS: i64 = 60_000_000;
+/// Held records so near in time are taken a partition after the other: no clocks agree better, and to look for the oldest
+/// of all partitions costs the more the more there are.
+const NEAR_MICROS: i64 = 1_000_000;
 
 /// How far order is worth waiting for.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +95,12 @@ struct State {
     bytes_max: usize,
     /// Since when the log has been quiet while it was asked.
     quiet_since: Option<Duration>,
+    /// While nothing is held, records up to this time are handed through; `i64::MIN` where it must be found anew.
+    passing: i64,
+    /// Records of this lane up to this time are next.
+    run: Option<(usize, i64)>,
+    /// Of which lane the last record was: they come in runs.
+    last: usize,
 }
 
 /// One partition.
@@ -248,16 +259,39 @@ impl State {
         self.bytes_max / 2 / self.lanes.len().max(1)
     }
 
-    fn hold(&mut self, index: usize, message: &impl Message, log: &impl Log) -> Result<(), LogError> {
-        let share = self.share();
-        let lane = &mut self.lanes[index];
+    /// The lane of a record that came from the log, which has come that far with it.
+    fn advance(&mut self, message: &impl Message) -> Option<usize> {
+        let of_lane =
+            |lane: &Lane| lane.partition.partition == message.partition() && *lane.name == *message.topic();
+        if !self.lanes.get(self.last).is_some_and(of_lane) {
+            self.last = self.lanes.iter().position(of_lane)?;
+        }
+        let lane = &mut self.lanes[self.last];
         // A time from the future would keep its partition until everything else is read.
         if let Some(time) = message.time().filter(|time| time.0 <= self.latest) {
             lane.time = time.0;
         }
-        let held = Held::new(message, Arc::clone(&lane.name), lane.time);
-        lane.next = held.offset + 1;
+        lane.next = message.offset() + 1;
         lane.silent = false;
+        Some(self.last)
+    }
+
+    /// Whether a record that has just come from the log is handed through.
+    fn passes(&mut self, index: usize) -> bool {
+        let lane = &self.lanes[index];
+        let passes = lane.time <= self.passing && !lane.paused;
+        if lane.next >= lane.end {
+            // It is not waited for any more.
+            self.passing = i64::MIN;
+        }
+        passes
+    }
+
+    fn hold(&mut self, index: usize, message: &impl Message, log: &impl Log) -> Result<(), LogError> {
+        let share = self.share();
+        let lane = &mut self.lanes[index];
+        let held = Held::new(message, Arc::clone(&lane.name), lane.time);
+        self.passing = i64::MIN;
         lane.bytes += held.size();
         self.bytes += held.size();
         lane.held.push_back(held);
@@ -287,15 +321,40 @@ impl State {
         Ok(lane.held.pop_front())
     }
 
+    /// The next record of a run that was chosen.
+    fn follow(&mut self, log: &impl Log) -> Result<Option<Held>, LogError> {
+        let Some((lane, until)) = self.run else {
+            return Ok(None);
+        };
+        match self.lanes[lane].held.front() {
+            Some(head) if head.order <= until => self.take(lane, log),
+            _ => {
+                self.run = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is known of who is next holds no more.
+    fn look_anew(&mut self) {
+        self.passing = i64::MIN;
+        self.run = None;
+    }
+
     /// What to do next, and how far this worker has come in record time.
-    fn choose(&self, others: i64, late: bool) -> (Choice, i64) {
+    fn choose(&mut self, others: i64, late: bool) -> (Choice, i64) {
         let (mut oldest, mut first, mut front) = (None, i64::MAX, i64::MAX);
-        let (mut missing, mut unfinished) = (false, false);
+        let mut second = i64::MAX;
+        // Where the furthest behind of those stands that others wait for.
+        let mut behind = others;
+        let mut unfinished = false;
         for (index, lane) in self.lanes.iter().enumerate() {
             let Some(head) = lane.held.front() else {
                 if lane.is_behind() {
                     unfinished |= !late;
-                    missing |= !lane.paused;
+                    if !lane.paused {
+                        behind = behind.min(lane.time);
+                    }
                     front = front.min(lane.time);
                 }
                 continue;
@@ -303,15 +362,21 @@ impl State {
             unfinished = true;
             front = front.min(head.order);
             if !lane.paused && head.order < first {
-                (oldest, first) = (Some(index), head.order);
+                (second, oldest, first) = (first, Some(index), head.order);
+            } else if !lane.paused {
+                second = second.min(head.order);
             }
         }
-        let in_order = !missing && first <= others.saturating_add(APART_MAX_MICROS);
+        let until = behind.saturating_add(APART_MAX_MICROS);
         let choice = match oldest {
-            Some(lane) if late || in_order => Choice::Take(lane),
+            Some(lane) if late || first <= until => Choice::Take(lane),
             None if !unfinished => Choice::CaughtUp,
             _ => Choice::Pull,
         };
+        if self.bytes == 0 {
+            self.passing = until;
+        }
+        self.run = oldest.map(|lane| (lane, until.min(second.saturating_add(NEAR_MICROS))));
         (choice, front)
     }
 }
@@ -369,38 +434,43 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
         let state = &mut *borrowed;
         let mut now: Option<Now> = None;
         for _ in 0..PULLS_MAX {
-            let late = now.is_some_and(|now| now.up > state.deadline);
-            let (choice, front) = state.choose(self.fronts.others(self.own), late);
-            self.publish(front);
-            match choice {
-                Choice::Take(lane) => {
-                    return Ok(state.take(lane, &self.log)?.map(Ordered::Held));
-                }
-                Choice::CaughtUp => {
-                    drop(borrowed);
-                    self.forget();
-                    return Ok(self.log.poll(wait)?.map(Ordered::Direct));
-                }
-                Choice::Pull if now.is_none() => {
-                    // The clock is read once a call: a look at it costs as much as the choice.
-                    now = Some(self.clock.now());
-                    continue;
-                }
-                Choice::Pull => {}
+            if let Some(held) = state.follow(&self.log)? {
+                return Ok(Some(Ordered::Held(held)));
             }
-            let up = now.map_or(Duration::ZERO, |now| now.up);
+            // Who waits for this worker is told of it no later than it waits itself.
+            if state.passing == i64::MIN {
+                let late = now.is_some_and(|now| now.up > state.deadline);
+                let (choice, front) = state.choose(self.fronts.others(self.own), late);
+                self.publish(front);
+                match choice {
+                    Choice::Take(lane) => {
+                        return Ok(state.take(lane, &self.log)?.map(Ordered::Held));
+                    }
+                    Choice::CaughtUp => {
+                        drop(borrowed);
+                        self.forget();
+                        return Ok(self.log.poll(wait)?.map(Ordered::Direct));
+                    }
+                    Choice::Pull if now.is_none() => {
+                        // The clock is read once a call: a look at it costs as much as the choice.
+                        now = Some(self.clock.now());
+                        state.passing = i64::MIN;
+                        continue;
+                    }
+                    Choice::Pull => {}
+                }
+            }
             match self.log.poll(wait)? {
                 Some(message) => {
                     state.quiet_since = None;
-                    let of_lane = |lane: &Lane| {
-                        lane.partition.partition == message.partition() && *lane.name == *message.topic()
-                    };
-                    match state.lanes.iter().position(of_lane) {
-                        Some(lane) => state.hold(lane, &message, &self.log)?,
-                        None => return Ok(Some(Ordered::Direct(message))),
+                    match state.advance(&message) {
+                        Some(lane) if !state.passes(lane) => state.hold(lane, &message, &self.log)?,
+                        _ => return Ok(Some(Ordered::Direct(message))),
                     }
                 }
                 None => {
+                    state.passing = i64::MIN;
+                    let up = now.get_or_insert_with(|| self.clock.now()).up;
                     let since = *state.quiet_since.get_or_insert(up);
                     if up.saturating_sub(since) > self.rules.patience {
                         state.quiet_since = None;
@@ -458,6 +528,9 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
                 latest: now.wall.0.saturating_add(TIME_AHEAD_MAX_MICROS),
                 deadline: now.up + self.rules.hold_max,
                 quiet_since: None,
+                passing: i64::MIN,
+                run: None,
+                last: 0,
             };
         }
         Ok(())
@@ -493,6 +566,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
         self.log.seek(partition, offset)?;
         let mut borrowed = self.state.borrow_mut();
         let state = &mut *borrowed;
+        state.look_anew();
         if let Some(lane) = state.lanes.iter_mut().find(|lane| lane.partition == *partition) {
             lane.held.clear();
             state.bytes -= std::mem::take(&mut lane.bytes);
@@ -514,6 +588,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let mut state = self.state.borrow_mut();
         state.quiet_since = None;
+        state.look_anew();
         for partition in partitions {
             if let Some(lane) = state.lane(partition) {
                 lane.paused = true;
@@ -526,6 +601,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
         let mut state = self.state.borrow_mut();
         // Whoever was told to be quiet is not silent.
         state.quiet_since = None;
+        state.look_anew();
         let mut due = Vec::with_capacity(partitions.len());
         for partition in partitions {
             let full = state.lane(partition).is_some_and(|lane| {

@@ -76,7 +76,7 @@ impl Default for WorkerSettings {
 
 /// A worker that cannot read rests so long before it pauses: most batches are written sooner, and a pause throws away what
 /// the client has fetched ahead.
-const REST_MAX: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(5);
 
 /// One member of the group, with its batch under construction and its batch under way. Everything it does happens in
 /// [`Worker::turn`], on the thread that calls it.
@@ -96,6 +96,9 @@ pub struct Worker<P: Ports> {
     pub(crate) group: Group,
     pub(crate) troubled: [Option<Trouble>; Side::ALL.len()],
     index: HashMap<(usize, i32), u32>,
+    /// Whether any of `parts` is stalled or unsettled: a turn that has nothing to do walks over none of them.
+    stalled: bool,
+    pub(crate) unsettled: bool,
     arena: Bump,
     pub(crate) paused: bool,
     pub(crate) holding: bool,
@@ -186,6 +189,8 @@ impl<P: Ports> Worker<P> {
             group: Group::Idle,
             troubled: [const { None }; Side::ALL.len()],
             index: HashMap::new(),
+            stalled: false,
+            unsettled: false,
             arena: Bump::new(),
             paused: false,
             holding: false,

@@ -12,6 +12,10 @@ impl<P: Ports> Worker<P> {
     /// Past the window of rows that existed at the start, copies among them are looked for. What is in the open batch is
     /// not written yet.
     pub(super) fn settle_copies(&mut self) {
+        if !self.unsettled {
+            return;
+        }
+        self.unsettled = self.parts.iter().any(|part| part.unsettled);
         let covers = &self.open.covers;
         let written_to = |index: u32, next: i64| {
             let open = covers.iter().find(|cover| cover.part == index);
@@ -53,6 +57,7 @@ impl<P: Ports> Worker<P> {
                 self.note_trouble(Side::Ledger, Some((&error).into()));
                 if let Some(part) = self.parts.get_mut(index as usize) {
                     part.unsettled = true;
+                    self.unsettled = true;
                 }
             }
             _ => unreachable!("copies were asked for"),

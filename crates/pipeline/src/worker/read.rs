@@ -38,6 +38,7 @@ impl<P: Ports> Worker<P> {
             ledger,
             tick,
             observer,
+            stalled,
             ..
         } = self;
         arena.reset();
@@ -52,6 +53,9 @@ impl<P: Ports> Worker<P> {
             )
             .entered();
             let mut block = collect(&messages, arena, &judge.topics, parts, index, now);
+            if block.len() < records {
+                *stalled = parts.iter().any(|part| part.stalled.is_some());
+            }
             if judge.rules.work == Work::Score {
                 // Each partition is a shard of its own: its events are scored together.
                 block.sort_by_key(|record| record.part);
@@ -145,6 +149,9 @@ impl<P: Ports> Worker<P> {
 
     /// Partitions whose next record lies beyond what the ledger was asked about wait.
     fn stall(&mut self) -> Result<(), Error> {
+        if !self.stalled {
+            return Ok(());
+        }
         for part in self.parts.iter().filter(|part| part.stalled.is_some()) {
             self.log
                 .pause(std::slice::from_ref(&part.partition))
@@ -154,7 +161,7 @@ impl<P: Ports> Worker<P> {
     }
 
     fn unstall(&mut self) -> Result<(), Error> {
-        if self.parts.iter().all(|part| part.stalled.is_none()) {
+        if !self.stalled {
             return Ok(());
         }
         let mut trouble = None;
@@ -176,6 +183,7 @@ impl<P: Ports> Worker<P> {
                 Err(error) => trouble = Some(Trouble::from(&error)),
             }
         }
+        self.stalled = trouble.is_some();
         match trouble {
             None => self.ledger_answers(),
             trouble => self.note_trouble(Side::Ledger, trouble),

@@ -126,6 +126,8 @@ impl<P: Ports> Worker<P> {
             .zip(&parts)
             .map(|(index, part)| ((part.topic, part.partition.partition), index))
             .collect();
+        self.stalled = false;
+        self.unsettled = parts.iter().any(|part| part.unsettled);
         self.parts = parts;
         self.paused = false;
         self.resting = None;

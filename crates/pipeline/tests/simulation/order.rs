@@ -14,22 +14,31 @@ use crate::parts::FakeClock;
 use crate::random::Random;
 
 const MINUTE: i64 = 60_000_000;
+const SECOND: i64 = 1_000_000;
 const START: i64 = 1_790_000_000_000_000;
 
 type Log = InTimeOrder<FakeLog, FakeClock>;
 
-fn stored(offset: i64, minute: i64) -> Rc<Stored> {
+fn stored(offset: i64, micros: i64) -> Rc<Stored> {
     Rc::new(Stored {
         offset,
-        time: TimeMicros(START + minute * MINUTE),
-        value: Some(format!("record {offset} of minute {minute}").into_bytes()),
+        time: TimeMicros(START + micros),
+        value: Some(format!("record {offset} of minute {}", micros / MINUTE).into_bytes()),
     })
+}
+
+/// So many records, so far apart.
+fn every(step: i64, count: i64) -> Vec<Rc<Stored>> {
+    (0..count).map(|index| stored(index, index * step)).collect()
 }
 
 /// Partition 0 is quiet, 1 busy, 2 ends with the marks of a transaction, which no reader ever sees.
 fn broker() -> Rc<RefCell<Broker>> {
-    let minutes = |step: i64, count: i64| (0..count).map(|index| stored(index, index * step)).collect();
-    let partitions = vec![minutes(500, 20), minutes(10, 1_000), minutes(100, 100)];
+    let partitions = vec![
+        every(500 * MINUTE, 20),
+        every(10 * MINUTE, 1_000),
+        every(100 * MINUTE, 100),
+    ];
     let mut broker = Broker::default();
     (broker.partitions, broker.ends) = (partitions, vec![20, 1_000, 103]);
     Rc::new(RefCell::new(broker))
@@ -116,9 +125,37 @@ fn a_backlog_is_read_in_the_order_of_its_times_within_little_memory() {
         let pauses = log.inner().interrupted.get();
         assert!(pauses <= pauses_max, "{pauses} pauses with {bytes_max} bytes");
         // From here on records are handed through.
-        broker.borrow_mut().partitions[0].push(stored(20, 20_000));
+        broker.borrow_mut().partitions[0].push(stored(20, 20_000 * MINUTE));
         let next = (0..100).find_map(|_| log.poll(Duration::ZERO).unwrap());
         assert!(matches!(next, Some(Ordered::Direct(_))), "{next:?}");
+    }
+}
+
+#[test]
+fn what_lies_within_a_minute_is_handed_through() {
+    for (step, expected) in [(SECOND / 100, 0..=20), (5 * SECOND, 100..=2_999)] {
+        let (broker, clock) = (Rc::new(RefCell::new(Broker::default())), clock());
+        broker.borrow_mut().partitions = vec![every(step, 1_000); 3];
+        broker.borrow_mut().ends = vec![1_000; 3];
+        let log = log(&broker, &clock, OrderRules::default(), &Fronts::new(1), 0);
+        assign(&log, &[0, 1, 2]);
+        let (mut held, mut newest) = (0, START);
+        let mut offsets = [0; 3];
+        while offsets.iter().any(|offset| *offset < 1_000) {
+            let Some(message) = log.poll(Duration::ZERO).unwrap() else {
+                clock.pass(Duration::from_millis(1));
+                continue;
+            };
+            let next = &mut offsets[message.partition() as usize];
+            assert_eq!(message.offset(), *next);
+            *next += 1;
+            held += u32::from(matches!(message, Ordered::Held(_)));
+            let time = message.time().unwrap().0;
+            assert!(newest - time <= MINUTE, "{newest} came before {time}");
+            newest = newest.max(time);
+        }
+        assert!(expected.contains(&held), "{held} were held");
+        assert_eq!(log.inner().interrupted.get(), 0);
     }
 }
 
