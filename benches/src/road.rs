@@ -122,13 +122,14 @@ pub(crate) fn consumer(
     Counts::read(&counts)
 }
 
-/// Counts two lengths, so that start-up cancels out, on both sides: one batch of so many records, and three.
+/// Counts two lengths, so that start-up cancels out, on both sides: two batches of so many records, and four. The second
+/// batch fills its buffers for the first time.
 ///
 /// # Errors
 /// What is missing on this machine; a run that does not end.
 pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
     let engines = Engines::start()?;
-    let lengths = [records, 3 * records];
+    let lengths = [2 * records, 4 * records];
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for (number, length) in lengths.into_iter().enumerate() {
         let name = format!("bench_{number}");

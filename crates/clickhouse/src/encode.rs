@@ -64,7 +64,17 @@ impl<'o> RowWriter<'o> {
         self.out.extend_from_slice(&value.0);
     }
 
+    #[inline(always)]
     pub(crate) fn length(&mut self, length: usize) {
+        if length < 0x80 {
+            self.out.push(length as u8);
+        } else {
+            self.long_length(length);
+        }
+    }
+
+    #[inline(never)]
+    fn long_length(&mut self, length: usize) {
         let mut rest = length;
         while rest >= 0x80 {
             self.out.push((rest & 0x7f) as u8 | 0x80);
@@ -75,7 +85,10 @@ impl<'o> RowWriter<'o> {
 
     pub(crate) fn bytes(&mut self, value: &[u8]) {
         self.length(value.len());
-        self.out.extend_from_slice(value);
+        // Many are empty.
+        if !value.is_empty() {
+            self.out.extend_from_slice(value);
+        }
     }
 
     pub(crate) fn text(&mut self, value: &str) {
@@ -89,7 +102,12 @@ impl<'o> RowWriter<'o> {
 
     pub(crate) fn u16s(&mut self, values: &[u16]) {
         self.length(values.len());
-        values.iter().for_each(|value| self.u16(*value));
+        let from = self.out.len();
+        self.out.resize(from + 2 * values.len(), 0);
+        let (slots, _) = self.out[from..].as_chunks_mut();
+        for (value, slot) in values.iter().zip(slots) {
+            *slot = value.to_le_bytes();
+        }
     }
 
     /// `Nullable`: one byte, then the value where there is one.

@@ -18,6 +18,10 @@ pub const REASONS: usize = 3;
 pub(crate) fn strongest(contributions: &[f32; FEATURES]) -> impl Iterator<Item = (Feature, f32)> {
     let mut top = [(Feature::ActionSurprisal, 0.0f32); REASONS];
     for (feature, &contribution) in Feature::ALL.into_iter().zip(contributions) {
+        // Most weigh less than the last of them.
+        if contribution <= top[REASONS - 1].1 {
+            continue;
+        }
         let mut entry = (feature, contribution);
         for place in &mut top {
             if entry.1 > place.1 {

@@ -75,6 +75,8 @@ struct Outage {
     /// Events sent at a time.
     pour: u64,
     poured: Instant,
+    /// The most that waits for a commit while nothing is wrong.
+    usual: u64,
     /// The slowest, in live rates.
     catch_up_min: Option<f64>,
 }
@@ -150,7 +152,7 @@ impl Outage {
         self.program.thaw();
         let (started, behind, sent) = (Instant::now(), self.behind(), self.feed.records);
         let pour = self.pour;
-        self.until("the backlog is read", |outage| outage.behind() <= 2 * pour);
+        self.until("the backlog is read", |outage| outage.behind() <= outage.usual);
         let took = started.elapsed().as_secs_f64();
         let read = behind + (self.feed.records - sent) - self.behind().min(behind);
         let live = pour as f64 / POUR_EVERY.as_secs_f64();
@@ -218,11 +220,21 @@ pub(crate) fn an_outage_of_clickhouse_passes_no_position_and_is_caught_up(_: &Si
         site,
         pour,
         poured: Instant::now(),
+        usual: 0,
         catch_up_min: None,
     };
     outage.until("the first rows", |outage| {
         outage.behind() <= 2 * pour && outage.feed.events > 10 * pour
     });
+    let enough = outage.feed.events + 25 * pour;
+    outage.until("the usual lag", |outage| {
+        outage.usual = outage.usual.max(outage.behind());
+        outage.feed.events >= enough
+    });
+    println!(
+        "  usually up to {} records wait for their batch's commit",
+        outage.usual
+    );
 
     let normal = outage.options.clone();
     let back = |outage: &mut Outage| {

@@ -1,4 +1,5 @@
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use rapidhash::fast::RandomState;
@@ -18,6 +19,9 @@ pub(super) struct Dictionary {
     known: HashTable<u32>,
     hasher: RandomState,
     indexes: Vec<u32>,
+    /// The last row's key, and where it stands in `keys`.
+    last: u32,
+    last_at: Range<usize>,
     head: Vec<u8>,
     /// The count of indexes and they, in the narrowest numbers that hold them.
     packed: Vec<u8>,
@@ -29,19 +33,18 @@ impl Dictionary {
         self.ends.clear();
         self.known.clear();
         self.indexes.clear();
+        self.last_at = 0..0;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, key: &[u8]) {
         // Neighbours are often equal: comparing them costs less than a hash.
-        if let Some(last) = self.indexes.last().copied()
-            && key_at(&self.keys, &self.ends, last) == key
-        {
-            self.indexes.push(last);
-            return;
+        // No key is of no bytes, so before the first there is none that is equal.
+        if !is_same(&self.keys[self.last_at.clone()], key) {
+            self.last = self.index(key);
+            self.last_at = range_of(&self.ends, self.last);
         }
-        let index = self.index(key);
-        self.indexes.push(index);
+        self.indexes.push(self.last);
     }
 
     fn index(&mut self, key: &[u8]) -> u32 {
@@ -107,10 +110,23 @@ impl Dictionary {
     }
 }
 
+/// Many are empty: their length is one byte, and worth no call.
+#[inline(always)]
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    match (left, right) {
+        ([left], [right]) => left == right,
+        _ => left == right,
+    }
+}
+
 fn key_at<'k>(keys: &'k [u8], ends: &[usize], index: u32) -> &'k [u8] {
+    &keys[range_of(ends, index)]
+}
+
+fn range_of(ends: &[usize], index: u32) -> Range<usize> {
     let index = index as usize;
     let from = index.checked_sub(1).map_or(0, |before| ends[before]);
-    &keys[from..ends[index]]
+    from..ends[index]
 }
 
 #[cfg(test)]

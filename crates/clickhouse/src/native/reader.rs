@@ -1,3 +1,4 @@
+use std::mem::take;
 use std::slice::from_mut;
 
 use super::stream::{Place, Streams};
@@ -133,30 +134,65 @@ impl Reader {
                 rows.iter_mut().for_each(|row| to.push(row.take(*width)));
             }
             Self::Nullable { nulls, value } => {
-                for row in rows {
-                    let is_null = row.take(1);
-                    streams.bytes[*nulls].extend_from_slice(is_null);
-                    if is_null == [0] {
-                        value.take(from_mut(row), streams);
-                    } else {
-                        value.default(streams);
-                    }
-                }
+                let mut flags = take(&mut streams.bytes[*nulls]);
+                let from = flags.len();
+                copy::<1>(rows, &mut flags);
+                value.take_some(rows, &flags[from..], streams);
+                streams.bytes[*nulls] = flags;
             }
             Self::Array { ends, item } => {
-                for row in rows {
+                let mut written = take(&mut streams.bytes[*ends]);
+                let from = written.len();
+                let mut end = written.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+                written.resize(from + 8 * rows.len(), 0);
+                let (slots, _) = written[from..].as_chunks_mut();
+                for (row, slot) in rows.iter_mut().zip(slots) {
                     let count = row.length();
-                    let ends = &mut streams.bytes[*ends];
-                    let before = ends.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
-                    ends.extend_from_slice(&(before + count as u64).to_le_bytes());
+                    end += count as u64;
+                    *slot = end.to_le_bytes();
                     match item.fixed() {
+                        _ if count == 0 => {}
                         Some((width, to)) => streams.bytes[to].extend_from_slice(row.take(count * width)),
-                        None => (0..count).for_each(|_| item.take(from_mut(row), streams)),
+                        None => (0..count).for_each(|_| item.take_one(row, streams)),
                     }
                 }
+                streams.bytes[*ends] = written;
             }
             // Its fields stand side by side in a row, so that they are columns like others.
             Self::Tuple(fields) => fields.iter().for_each(|field| field.take(rows, streams)),
+        }
+    }
+
+    /// Takes the next value off one row: an array has too few for a column at a time to pay.
+    #[inline]
+    fn take_one(&self, row: &mut Cursor<'_>, streams: &mut Streams) {
+        match self {
+            Self::Tuple(fields) => fields.iter().for_each(|field| field.take_leaf(row, streams)),
+            leaf => leaf.take_leaf(row, streams),
+        }
+    }
+
+    #[inline(always)]
+    fn take_leaf(&self, row: &mut Cursor<'_>, streams: &mut Streams) {
+        match self {
+            Self::Text(to) => row.copy_text(&mut streams.bytes[*to]),
+            Self::LowText(to) => streams.low[*to].push(row.text()),
+            Self::Fixed4(to) => streams.bytes[*to].extend_from_slice(row.take(4)),
+            other => other.take(from_mut(row), streams),
+        }
+    }
+
+    /// Takes the next value off each row that has one, and what stands for a null for the others.
+    fn take_some(&self, rows: &mut [Cursor<'_>], nulls: &[u8], streams: &mut Streams) {
+        if nulls.iter().all(|null| *null != 0) {
+            return self.nothing(rows.len(), streams);
+        }
+        for (row, null) in rows.iter_mut().zip(nulls) {
+            if *null == 0 {
+                self.take(from_mut(row), streams);
+            } else {
+                self.nothing(1, streams);
+            }
         }
     }
 
@@ -173,17 +209,21 @@ impl Reader {
         })
     }
 
-    /// What stands in the place of a null.
-    fn default(&self, streams: &mut Streams) {
+    /// What stands in the place of so many nulls.
+    fn nothing(&self, count: usize, streams: &mut Streams) {
         let (width, to) = match self {
             // An empty text is its length alone.
             Self::Text(to) => (1, *to),
-            Self::Long(to) => return streams.texts[*to].push(Streams::NOTHING),
+            Self::Long(to) => {
+                let to = &mut streams.texts[*to];
+                return to.resize(to.len() + count, Streams::NOTHING);
+            }
             fixed => fixed
                 .fixed()
                 .expect("no column of ours is a Nullable of something made of values"),
         };
-        streams.bytes[to].extend_from_slice(&[0; 32][..width]);
+        let to = &mut streams.bytes[to];
+        to.resize(to.len() + count * width, 0);
     }
 }
 
@@ -248,7 +288,17 @@ impl<'r> Cursor<'r> {
         &self.rows[from..self.at]
     }
 
+    #[inline(always)]
     fn copy_text(&mut self, to: &mut Vec<u8>) {
+        // Many are empty.
+        if self.rows[self.at] == 0 {
+            self.at += 1;
+            return to.push(0);
+        }
+        self.copy_some(to);
+    }
+
+    fn copy_some(&mut self, to: &mut Vec<u8>) {
         // A short one with what happens to stand behind it, which is let go of.
         if let Some(head) = self.rows[self.at..].first_chunk::<SHORT>()
             && usize::from(head[0]) < SHORT
@@ -263,9 +313,20 @@ impl<'r> Cursor<'r> {
         to.extend_from_slice(self.text());
     }
 
-    /// LEB128.
+    /// LEB128, most of a single byte.
+    #[inline(always)]
     fn length(&mut self) -> usize {
-        let (mut length, mut shift) = (0, 0);
+        let byte = self.rows[self.at];
+        self.at += 1;
+        if byte < 0x80 {
+            return usize::from(byte);
+        }
+        self.length_after(byte)
+    }
+
+    #[inline(never)]
+    fn length_after(&mut self, first: u8) -> usize {
+        let (mut length, mut shift) = (usize::from(first & 0x7f), 7);
         loop {
             let byte = self.rows[self.at];
             self.at += 1;

@@ -51,13 +51,13 @@ impl Table {
     pub(crate) fn get(&self, key: u64) -> f32 {
         let (bucket, tag) = self.place(key);
         let bucket = &self.buckets[bucket];
-        let mut count = 0.0;
+        // Without a branch, so that all ways are compared at once. At most one has the tag.
+        let mut bits = 0;
         for way in 0..WAYS {
-            if bucket.tags[way] == tag {
-                count = bucket.counts[way];
-            }
+            let same = u32::from(bucket.tags[way] == tag).wrapping_neg();
+            bits |= bucket.counts[way].to_bits() & same;
         }
-        count
+        f32::from_bits(bits)
     }
 
     /// Adds to a count, makes it if `admit` says so. Says whether the key is counted now.
