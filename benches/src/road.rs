@@ -57,7 +57,9 @@ pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
     let engines = Engines::start()?;
     let of = |partitions: u16, workers: u16| -> anyhow::Result<f64> {
         let mut counts = [Counts::default(); 2];
-        for (counts, length) in counts.iter_mut().zip([records, 3 * records]) {
+        // As many batches of each worker, whatever their number.
+        let read = lengths(records * u64::from(workers));
+        for (counts, length) in counts.iter_mut().zip(read) {
             let name = format!("bench_{partitions}_{workers}_{length}");
             let topic = Topic {
                 partitions,
@@ -66,7 +68,7 @@ pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
             *counts = pipeline(&engines, &name, &topic, length, records, workers)?;
         }
         let [short, long] = counts;
-        Ok(Counts::per_record(short, long, 2 * records).0)
+        Ok(Counts::per_record(short, long, read[1] - read[0]).0)
     };
     Ok(Shapes {
         few: of(8, 1)?,
@@ -75,8 +77,12 @@ pub fn shapes(records: u64) -> anyhow::Result<Shapes> {
     })
 }
 
-/// Counts what the program does with a new topic of `records` records, in batches of so many of each worker. A worker that
-/// has to wait for its batch to be written would pause, by a clock that runs too fast, and fetch again.
+/// Two batches, and four: what start-up takes cancels out, and the second batch fills its buffers for the first time.
+pub(crate) fn lengths(batch: u64) -> [u64; 2] {
+    [2 * batch, 4 * batch]
+}
+
+/// Counts what the program does with a new topic of `records` records, in batches of `batch` of them by each worker.
 pub(crate) fn pipeline(
     engines: &Engines,
     name: &str,
@@ -122,14 +128,13 @@ pub(crate) fn consumer(
     Counts::read(&counts)
 }
 
-/// Counts two lengths, so that start-up cancels out, on both sides: two batches of so many records, and four. The second
-/// batch fills its buffers for the first time.
+/// Counts two [`lengths`] on both sides.
 ///
 /// # Errors
 /// What is missing on this machine; a run that does not end.
 pub fn instructions(records: u64) -> anyhow::Result<Instructions> {
     let engines = Engines::start()?;
-    let lengths = [2 * records, 4 * records];
+    let lengths = lengths(records);
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     for (number, length) in lengths.into_iter().enumerate() {
         let name = format!("bench_{number}");

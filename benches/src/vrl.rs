@@ -28,7 +28,7 @@ pub struct Figures {
     pub ours: f64,
 }
 
-/// Counts two lengths on both sides: one batch of so many records, and three.
+/// Counts two [`road::lengths`] on both sides.
 ///
 /// # Errors
 /// What is missing on this machine; a run that does not end; columns that are not ours.
@@ -39,7 +39,8 @@ pub fn figures(records: u64) -> anyhow::Result<Figures> {
     same(&program)?;
     let engines = Engines::start()?;
     let (mut ours, mut theirs) = ([Counts::default(); 2], [Counts::default(); 2]);
-    for (number, length) in [records, 3 * records].into_iter().enumerate() {
+    let lengths = road::lengths(records);
+    for (number, length) in lengths.into_iter().enumerate() {
         let name = format!("bench_vrl_{number}");
         let topic = Topic::cloudtrail(&name);
         ours[number] = road::pipeline(&engines, &name, &topic, length, records, 1)?;
@@ -53,7 +54,7 @@ pub fn figures(records: u64) -> anyhow::Result<Figures> {
         ];
         theirs[number] = road::consumer(&engines, &format!("{name}.vrl"), &program, &words)?;
     }
-    let of = |[short, long]: [Counts; 2]| Counts::per_record(short, long, 2 * records).0;
+    let of = |[short, long]: [Counts; 2]| Counts::per_record(short, long, lengths[1] - lengths[0]).0;
     Ok(Figures {
         theirs: of(theirs),
         ours: of(ours),

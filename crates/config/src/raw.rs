@@ -120,9 +120,9 @@ section! {
         session_timeout: Duration = 45 * SECOND,
         /// After this long without a poll, too; twice `batch.drain_deadline` at the least. Default "5m".
         max_poll_interval: Duration = 300 * SECOND,
-        /// So long after an assignment a backlog is merged by record time over all partitions, so that the score sees
-        /// things in the order they happened; partitions that were current wait for those that were not. "0s": read as
-        /// it comes. Default "10m".
+        /// So long after an assignment a backlog is merged by record time over all partitions, to the minute, so that
+        /// the score sees things in the order they happened; partitions that were current wait for those that were
+        /// not. "0s": read as it comes. Default "10m".
         order_backlog: Duration = 600 * SECOND,
         /// Records that Kafka deleted before they were read, and without which the stream may go on: each
         /// `"TOPIC/PARTITION FROM..TO"`, as the error says that stopped it. What lies within is skipped and noted in

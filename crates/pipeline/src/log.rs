@@ -74,8 +74,8 @@ pub trait Log {
     /// Where the client refuses.
     fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<(), LogError>;
 
-    /// Waits and takes no record. The group is not served meanwhile, so never for long; but what was fetched ahead stays,
-    /// which a pause throws away.
+    /// Waits and takes no record. The group is not served meanwhile, so for seconds at most; but what was fetched ahead
+    /// stays, which a pause throws away.
     fn rest(&self, wait: Duration);
 
     /// Stops fetching the partitions. Nothing of them is returned by [`Log::poll`] until they are resumed.

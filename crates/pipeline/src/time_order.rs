@@ -1,11 +1,12 @@
-//! A backlog is read in the order of its record times.
+//! A backlog is read in the order of its record times, to the minute.
 //!
 //! A log hands over what lies in its partitions in large pieces, one partition after the other. At the end of the log
 //! that is the order in which things happened, near enough. Behind it, it is not: the quiet topic's month is over before
 //! the busy one's first day, "never seen before" is said of what was seen a day earlier, and a clock that follows record
 //! time has run ahead of most records. So while partitions are behind the end they had at their assignment, records are
-//! held and merged by time. Holding is bounded in bytes (a partition that is ahead is paused) and in time
-//! ([`hold_max`](time_order::OrderRules::hold_max)): order helps the score, it is never a reason not to score.
+//! held and merged by time, where their partition is more than a minute ahead of another. Holding is bounded in bytes (a
+//! partition that is ahead is paused) and in time ([`hold_max`](time_order::OrderRules::hold_max)): order helps the
+//! score, it is never a reason not to score.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -71,7 +72,7 @@ impl Fronts {
     }
 }
 
-/// A log whose backlog comes in the order of record times.
+/// A log whose backlog comes in the order of record times, to the minute.
 #[derive(Debug)]
 pub struct InTimeOrder<L, C> {
     log: L,
@@ -95,7 +96,7 @@ struct State {
     bytes_max: usize,
     /// Since when the log has been quiet while it was asked.
     quiet_since: Option<Duration>,
-    /// While nothing is held, records up to this time are handed through; `i64::MIN` where it must be found anew.
+    /// Records up to this time are handed through, of lanes that hold none; `i64::MIN`: it must be found anew.
     passing: i64,
     /// Records of this lane up to this time are next.
     run: Option<(usize, i64)>,
@@ -114,7 +115,7 @@ struct Lane {
     end: i64,
     held: VecDeque<Held>,
     bytes: usize,
-    /// Time of the last record that came from the log.
+    /// Time of the last record that came from the log, since it was told where to read.
     time: i64,
     /// The worker paused it.
     paused: bool,
@@ -276,22 +277,10 @@ impl State {
         Some(self.last)
     }
 
-    /// Whether a record that has just come from the log is handed through.
-    fn passes(&mut self, index: usize) -> bool {
-        let lane = &self.lanes[index];
-        let passes = lane.time <= self.passing && !lane.paused;
-        if lane.next >= lane.end {
-            // It is not waited for any more.
-            self.passing = i64::MIN;
-        }
-        passes
-    }
-
     fn hold(&mut self, index: usize, message: &impl Message, log: &impl Log) -> Result<(), LogError> {
         let share = self.share();
         let lane = &mut self.lanes[index];
         let held = Held::new(message, Arc::clone(&lane.name), lane.time);
-        self.passing = i64::MIN;
         lane.bytes += held.size();
         self.bytes += held.size();
         lane.held.push_back(held);
@@ -373,9 +362,10 @@ impl State {
             None if !unfinished => Choice::CaughtUp,
             _ => Choice::Pull,
         };
-        if self.bytes == 0 {
-            self.passing = until;
-        }
+        self.passing = match choice {
+            Choice::Pull => until,
+            Choice::Take(_) | Choice::CaughtUp => i64::MIN,
+        };
         self.run = oldest.map(|lane| (lane, until.min(second.saturating_add(NEAR_MICROS))));
         (choice, front)
     }
@@ -437,7 +427,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             if let Some(held) = state.follow(&self.log)? {
                 return Ok(Some(Ordered::Held(held)));
             }
-            // Who waits for this worker is told of it no later than it waits itself.
+            // How far it has come is told to the others whenever it cannot go on by itself.
             if state.passing == i64::MIN {
                 let late = now.is_some_and(|now| now.up > state.deadline);
                 let (choice, front) = state.choose(self.fronts.others(self.own), late);
@@ -463,10 +453,19 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             match self.log.poll(wait)? {
                 Some(message) => {
                     state.quiet_since = None;
-                    match state.advance(&message) {
-                        Some(lane) if !state.passes(lane) => state.hold(lane, &message, &self.log)?,
-                        _ => return Ok(Some(Ordered::Direct(message))),
+                    let Some(index) = state.advance(&message) else {
+                        return Ok(Some(Ordered::Direct(message)));
+                    };
+                    let lane = &state.lanes[index];
+                    let passes = lane.time <= state.passing && lane.held.is_empty() && !lane.paused;
+                    // Nobody waits any more for a lane that has come to its end.
+                    if !passes || !lane.is_behind() {
+                        state.passing = i64::MIN;
                     }
+                    if passes {
+                        return Ok(Some(Ordered::Direct(message)));
+                    }
+                    state.hold(index, &message, &self.log)?;
                 }
                 None => {
                     state.passing = i64::MIN;
@@ -571,6 +570,7 @@ impl<L: Log, C: Clock> Log for InTimeOrder<L, C> {
             lane.held.clear();
             state.bytes -= std::mem::take(&mut lane.bytes);
             lane.next = offset;
+            lane.time = i64::MIN;
             lane.silent = false;
             if std::mem::take(&mut lane.full) && !lane.paused {
                 self.log.resume(std::slice::from_ref(partition))?;

@@ -75,7 +75,7 @@ impl Default for WorkerSettings {
 }
 
 /// A worker that cannot read rests so long before it pauses: most batches are written sooner, and a pause throws away what
-/// the client has fetched ahead.
+/// the client has fetched ahead. The group waits as long for it where it shares partitions out anew.
 const REST_MAX: Duration = Duration::from_secs(5);
 
 /// One member of the group, with its batch under construction and its batch under way. Everything it does happens in
@@ -278,7 +278,7 @@ impl<P: Ports> Worker<P> {
         self.open.is_full(&self.settings.batch)
     }
 
-    /// Stays a member without reading. For a moment it rests; when that is over it pauses its partitions and polls, so that
+    /// Stays a member without reading. At first it rests; when that is over it pauses its partitions and polls, so that
     /// nothing comes, and what comes all the same is read again later.
     fn serve(&mut self, now: Now) -> Result<(), Error> {
         if matches!(self.group, Group::Running) && !self.paused {

@@ -131,9 +131,9 @@ metrics! {
     Rebalances = "changegate_rebalances_total", Kind::Counter, ["kind"],
         "Rebalances, by kind (assigned, revoked, lost).";
     Pauses = "changegate_pauses_total", Kind::Counter, ["worker"],
-        "Times that partitions were paused because both batches had been full for a second.";
+        "Times that partitions were paused because both batches had been full for five seconds.";
     Paused = "changegate_paused", Kind::Gauge, ["worker"],
-        "1 while partitions are paused because both batches have been full for a second.";
+        "1 while partitions are paused because both batches have been full for five seconds.";
     UnderWayBytes = "changegate_under_way_bytes", Kind::Gauge, ["worker"],
         "Encoded bytes in the two batches of a worker.";
     OperationsNoted = "changegate_operations_total", Kind::Counter, ["kind"],

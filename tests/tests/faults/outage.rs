@@ -158,7 +158,7 @@ impl Outage {
         let live = pour as f64 / POUR_EVERY.as_secs_f64();
         let rate = read as f64 / took;
         // What is read in a moment says nothing of a rate.
-        if behind as f64 >= 5.0 * live {
+        if behind as f64 >= self.usual as f64 + 5.0 * live {
             let times = rate / live;
             self.catch_up_min = Some(self.catch_up_min.map_or(times, |least| least.min(times)));
         }
@@ -235,6 +235,9 @@ pub(crate) fn an_outage_of_clickhouse_passes_no_position_and_is_caught_up(_: &Si
         "  usually up to {} records wait for their batch's commit",
         outage.usual
     );
+    // A batch is closed after a second, and written and committed within another.
+    let usual_max = 10 * pour;
+    assert!(size(true, outage.usual <= usual_max), "{} records", outage.usual);
 
     let normal = outage.options.clone();
     let back = |outage: &mut Outage| {

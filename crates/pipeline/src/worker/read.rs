@@ -144,6 +144,7 @@ impl<P: Ports> Worker<P> {
                 self.log.seek(partition, offset).map_err(Error::Log)?;
             }
         }
+        self.stalled = self.parts.iter().any(|part| part.stalled.is_some());
         Ok(())
     }
 
