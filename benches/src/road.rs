@@ -128,7 +128,7 @@ pub(crate) fn consumer(
     Counts::read(&counts)
 }
 
-/// Counts two [`lengths`] on both sides.
+/// Counts two batches of so many records, and four, on both sides.
 ///
 /// # Errors
 /// What is missing on this machine; a run that does not end.

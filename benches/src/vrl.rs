@@ -28,7 +28,7 @@ pub struct Figures {
     pub ours: f64,
 }
 
-/// Counts two [`road::lengths`] on both sides.
+/// Counts two batches of so many records, and four, on both sides.
 ///
 /// # Errors
 /// What is missing on this machine; a run that does not end; columns that are not ours.
