@@ -301,7 +301,7 @@ pub(crate) fn tables(engines: &Engines, name: &str, ours: &str) -> anyhow::Resul
         format!("CREATE DATABASE {name}"),
         format!(
             "CREATE TABLE {name}.changes ({}) ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) \
-             ORDER BY (event_time, topic, partition, offset) SETTINGS {}",
+             ORDER BY (intDiv(toUnixTimestamp64Micro(event_time), 3600000000), topic, partition, offset) SETTINGS {}",
             unescaped(&columns("changes", &typed)?),
             unescaped(&settings("changes")?)
         ),

@@ -21,6 +21,42 @@ pub enum Table {
 /// Name and type of a column.
 pub type Column = (&'static str, &'static str);
 
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// What rows of a table are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// A column.
+    Column(&'static str),
+    /// The hour that the time in a column lies in.
+    HourOf(&'static str),
+}
+
+impl SortKey {
+    /// The column.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Column(name) | Self::HourOf(name) => name,
+        }
+    }
+
+    /// How many of the column's units are one of the key's, as `intDiv` has it.
+    pub(crate) const fn unit(self) -> i64 {
+        match self {
+            Self::Column(_) => 1,
+            Self::HourOf(_) => HOUR_MICROS,
+        }
+    }
+
+    /// As the table's `ORDER BY` has it. `toStartOfHour` would leave 1970 to 2106.
+    pub fn expression(self) -> String {
+        match self {
+            Self::Column(name) => name.to_owned(),
+            Self::HourOf(name) => format!("intDiv(toUnixTimestamp64Micro({name}), {HOUR_MICROS})"),
+        }
+    }
+}
+
 impl Table {
     /// Every table, in the order in which a tick inserts into them.
     pub const ALL: [Self; 5] = [
@@ -64,10 +100,23 @@ impl Table {
     }
 
     /// By which rows the table is sorted: its `ORDER BY`, or the beginning of it.
-    pub const fn sorted_by(self) -> &'static [&'static str] {
+    pub const fn sorted_by(self) -> &'static [SortKey] {
+        use SortKey::{Column, HourOf};
         match self {
-            Self::Changes => &["source", "event_time", "topic", "partition", "offset", "child"],
-            Self::RawRecords => &["topic", "incarnation", "partition", "offset"],
+            Self::Changes => &[
+                Column("source"),
+                HourOf("event_time"),
+                Column("topic"),
+                Column("partition"),
+                Column("offset"),
+                Column("child"),
+            ],
+            Self::RawRecords => &[
+                Column("topic"),
+                Column("incarnation"),
+                Column("partition"),
+                Column("offset"),
+            ],
             // Few rows: the server sorts them.
             Self::Rejected | Self::Superseded | Self::Operations => &[],
         }
@@ -161,20 +210,20 @@ const CHANGES: &[Column] = &[
     ("org_uid", LOW),
     ("region", LOW),
     ("zone", LOW),
-    ("actor_uid", "String"),
-    ("actor_name", "String"),
+    ("actor_uid", LOW),
+    ("actor_name", LOW),
     ("actor_type_id", "UInt8"),
     ("actor_credential_uid", "String"),
     ("actor_session_uid", "String"),
     ("actor_is_mfa", "Nullable(Bool)"),
-    ("actor_issuer", "String"),
+    ("actor_issuer", LOW),
     ("actor_invoked_by", "String"),
     ("actor_delegated_from", "Array(String)"),
     ("src_ip", "Nullable(IPv6)"),
     ("src_domain", "String"),
     ("src_asn", "UInt32"),
     ("src_country", LOW),
-    ("user_agent", "String"),
+    ("user_agent", LOW),
     ("api_service", LOW),
     ("api_operation", LOW),
     ("api_version", LOW),
@@ -213,7 +262,7 @@ const CHANGES: &[Column] = &[
     ("features", "Array(UInt16)"),
     (
         "reasons",
-        "Array(Tuple(feature LowCardinality(String), text String, contribution Float32))",
+        "Array(Tuple(feature LowCardinality(String), text LowCardinality(String), contribution Float32))",
     ),
     ("decision", DECISION),
     ("rules", LOWS),

@@ -33,7 +33,7 @@ mod stored;
 
 pub use asked::AskedFilter;
 pub use client::{Insert, LedgerClient};
-pub use columns::{Column, Table, kept_kafka_time, partition_of};
+pub use columns::{Column, SortKey, Table, kept_kafka_time, partition_of};
 pub use connect::Options;
 pub use encoder::RowBinary;
 pub use error::{Error, Trouble};

@@ -14,8 +14,8 @@ enum Step {
     SkipText,
     /// Name of few values: number of the key.
     Text(usize),
-    /// Number of the key, and bytes of the number.
-    Number(usize, usize),
+    /// Number of the key, bytes of the column's number, and how many of its units are one of the key's.
+    Number(usize, usize, i64),
 }
 
 #[derive(Debug)]
@@ -35,9 +35,10 @@ impl Order {
                 break;
             }
             let is_text = matches!(*written, "String" | "LowCardinality(String)");
-            let step = match (sorted_by.iter().position(|key| key == name), is_text) {
+            let key = sorted_by.iter().position(|key| key.column() == *name);
+            let step = match (key, is_text) {
                 (Some(key), true) => Step::Text(key),
-                (Some(key), false) => Step::Number(key, fixed_width(written)),
+                (Some(key), false) => Step::Number(key, fixed_width(written), sorted_by[key].unit()),
                 (None, true) => Step::SkipText,
                 (None, false) => Step::Skip(fixed_width(written)),
             };
@@ -95,13 +96,13 @@ impl Order {
                         names.len() - 1
                     }) as i64;
                 }
-                Step::Number(key, width) => {
+                Step::Number(key, width, unit) => {
                     let mut bytes = [0; 8];
                     bytes[..width].copy_from_slice(row.take(width));
                     // Numbers of ours that may be negative lie in four or eight bytes.
                     keys[key] = match width {
                         4 => i64::from(i64::from_le_bytes(bytes) as i32),
-                        _ => i64::from_le_bytes(bytes),
+                        _ => i64::from_le_bytes(bytes) / unit,
                     };
                 }
             }
@@ -147,23 +148,24 @@ mod tests {
 
     #[test]
     fn changes_are_sorted_by_all_of_their_keys() {
-        // Source, time, topic, partition, offset, child: each decides where those before are equal.
+        // Source, minute, topic, partition, offset, child: each decides where those before are equal, and of the minute its
+        // hour.
         let keys = [
-            ("azure.activity", 9, "b", 7, 9, 9),
-            ("aws.cloudtrail", -2, "b", 7, 9, 9),
-            ("aws.cloudtrail", 1, "a", 7, 9, 9),
-            ("aws.cloudtrail", 1, "b", -1, 9, 9),
-            ("aws.cloudtrail", 1, "b", 7, 5, 9),
-            ("aws.cloudtrail", 1, "b", 7, 9, 0),
-            ("aws.cloudtrail", 1, "b", 7, 9, 1),
+            ("azure.activity", 900, "b", 7, 9, 9),
+            ("aws.cloudtrail", -200, "b", 7, 9, 9),
+            ("aws.cloudtrail", 119, "a", 7, 9, 9),
+            ("aws.cloudtrail", 100, "b", -1, 9, 9),
+            ("aws.cloudtrail", 90, "b", 7, 5, 9),
+            ("aws.cloudtrail", 80, "b", 7, 9, 0),
+            ("aws.cloudtrail", 60, "b", 7, 9, 1),
         ];
         let (mut rows, mut ends) = (Vec::new(), Vec::new());
-        for (source, time, topic, partition, offset, child) in keys {
+        for (source, minute, topic, partition, offset, child) in keys {
             let mut row = RowWriter::new(&mut rows);
             for (name, written) in Table::Changes.columns() {
                 match *name {
                     "source" => row.text(source),
-                    "event_time" => row.i64(time),
+                    "event_time" => row.i64(minute * 60_000_000),
                     "topic" => row.text(topic),
                     "partition" => row.i32(partition),
                     "offset" => row.i64(offset),
@@ -188,7 +190,11 @@ mod tests {
             let keys = table.sorted_by();
             assert!(keys.len() <= KEYS);
             for key in keys {
-                assert!(table.columns().iter().any(|(name, _)| name == key), "{key}");
+                let name = key.column();
+                assert!(
+                    table.columns().iter().any(|(column, _)| *column == name),
+                    "{name}"
+                );
             }
         }
     }
