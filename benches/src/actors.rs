@@ -211,7 +211,7 @@ impl Work {
             let [Child::Change(event)] = record.children else {
                 bail!("a record that is no change: {:?}", record.children);
             };
-            events.push((event, TimeMicros(KAFKA_TIME.0 + side.now as i64)));
+            events.push((*event, TimeMicros(KAFKA_TIME.0 + side.now as i64)));
             side.now += side.apart;
         }
         let mut scores = Vec::with_capacity(BLOCK);

@@ -80,7 +80,7 @@ impl Stages {
         let mut events = Vec::with_capacity(RECORDS);
         for record in &normalized {
             match record.children {
-                [Child::Change(event)] => events.push(event),
+                [Child::Change(event)] => events.push(*event),
                 other => bail!("a record that is no change: {other:?}"),
             }
         }

@@ -164,7 +164,7 @@ fn check(source: &str, mut records: Vec<Vec<u8>>) -> Seen {
             assert_eq!(*there[kind].entry(own).or_insert(other), other);
             assert_eq!(*back[kind].entry(other).or_insert(own), own);
         }
-        let mut event = event.clone();
+        let mut event = (*event).clone();
         (event.event_uid, event.change_uid, event.content_hash) = Default::default();
         assert_eq!(
             render(&event),

@@ -8,16 +8,16 @@ use crate::mask::Words;
 use crate::name::{Name, Seen};
 use crate::watch::Watch;
 
-/// Objects with more members than this find their repeated names by sorting, at their end.
-const FEW_MEMBERS: u32 = 64;
+/// Objects that hold more than this, values and names, find their repeated names by sorting, at their end.
+const FEW_NODES: u32 = 256;
 
 /// An object or array whose end has not come yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Open {
     node: u32,
-    /// Members so far; of an array it stays 0.
-    members: u32,
     object: bool,
+    /// A name may stand twice in this object, and it was too large to look for the other one.
+    unsorted: bool,
     /// Names in this object.
     seen: Seen,
 }
@@ -94,8 +94,8 @@ impl<'p> Pass<'p> {
             open,
             top: Open {
                 node: 0,
-                members: 0,
                 object: false,
+                unsorted: false,
                 seen: Seen::default(),
             },
             limits,
@@ -139,7 +139,7 @@ impl<'p> Pass<'p> {
                     let length = self.masks.plain(start);
                     let end = start + length;
                     // Another string or name comes next, as a rule, and there is no space before it.
-                    if self.has(end, b"\",\"") {
+                    if self.string_follows(end) {
                         self.push(NodeKind::String, false, start, length)?;
                         (at, byte) = (end + 2, b'"');
                         continue;
@@ -223,9 +223,10 @@ impl<'p> Pass<'p> {
     /// Notes a string whose first byte is watched for.
     #[inline(always)]
     fn note_string(&mut self, start: u32) {
-        let first = self.byte(start);
-        if self.watch.string(first) {
-            self.note_string_closer(first, start);
+        if let Some(first) = self.bytes.get(start as usize)
+            && self.watch.string(*first)
+        {
+            self.note_string_closer(*first, start);
         }
     }
 
@@ -236,11 +237,13 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// Whether these bytes stand there.
+    /// Whether a string ends there and another one begins after a comma. Something follows that, or the bytes are cut.
     #[inline(always)]
-    fn has(&self, at: u32, three: &[u8; 3]) -> bool {
-        let at = at as usize;
-        self.bytes.get(at..at + 3) == Some(three)
+    fn string_follows(&self, end: u32) -> bool {
+        const THREE: u32 = 0xff_ffff;
+        let end = end as usize;
+        let four = self.bytes.get(end..end + 4).and_then(<[u8]>::first_chunk);
+        four.is_some_and(|four| u32::from_le_bytes(*four) & THREE == u32::from_le_bytes(*b"\",\"\0"))
     }
 
     /// A number or a word. Returns the offset after it.
@@ -380,8 +383,8 @@ impl<'p> Pass<'p> {
         }
         self.top = Open {
             node: self.count as u32,
-            members: 0,
             object: kind == NodeKind::Object,
+            unsorted: false,
             seen: Seen::default(),
         };
         self.push(kind, false, at, 0)
@@ -400,7 +403,7 @@ impl<'p> Pass<'p> {
             node.length = at + 1 - node.start;
             node.next = next;
         }
-        if self.top.members > FEW_MEMBERS {
+        if self.top.unsorted {
             self.overrule_among_many();
         }
     }
@@ -482,7 +485,6 @@ impl<'p> Pass<'p> {
     #[inline(always)]
     fn push_name(&mut self, kind: NodeKind, start: u32, length: u32, hash: u32) -> Result<(), Fault> {
         self.push_with(kind, false, start, length, hash)?;
-        self.top.members += 1;
         let (word, bit) = Seen::place(hash);
         if let Some(word) = self.top.seen.0.get_mut(word) {
             let maybe_seen = *word & bit != 0;

@@ -1,4 +1,4 @@
-//! Finding the places where one of a few dozen sequences of three bytes may stand, 32 places at a time.
+//! Finding the places where one of a few dozen sequences of three bytes may stand, 64 places at a time.
 //!
 //! The method is that of Teddy (Intel's Hyperscan): a byte's two halves are looked up in tables of sixteen, each entry
 //! has a bit for each of eight groups, and a place where a bit survives all six look-ups may begin a member of that group.
@@ -37,7 +37,7 @@ impl Triples {
     #[inline]
     pub fn each(&self, bytes: &[u8], mut found: impl FnMut(usize)) {
         #[cfg(target_arch = "x86_64")]
-        if bytes.len() >= x86::BLOCK && std::is_x86_feature_detected!("avx2") {
+        if std::is_x86_feature_detected!("avx2") {
             #[allow(
                 unsafe_code,
                 reason = "the one way to call what another processor would not know"
@@ -69,12 +69,13 @@ impl Triples {
 mod x86 {
     use std::arch::x86_64::{
         __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
-        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_srli_epi16,
+        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256,
+        _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_testz_si256,
     };
 
-    /// What one block of 32 places needs: the two bytes after it too.
-    pub(super) const BLOCK: usize = 34;
+    const PLACES: usize = 64;
+    /// What so many places need: the two bytes after them too.
+    const BLOCK: usize = PLACES + 2;
 
     #[target_feature(enable = "avx2")]
     pub(super) fn each(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], mut found: impl FnMut(usize)) {
@@ -84,7 +85,7 @@ mod x86 {
                 found(at + places.trailing_zeros() as usize);
                 places &= places - 1;
             }
-            from = at + 32;
+            from = at + PLACES;
         }
     }
 
@@ -92,32 +93,55 @@ mod x86 {
     /// there is none. Apart from what looks closer, so that the tables stay in registers.
     #[inline(never)]
     #[target_feature(enable = "avx2")]
-    fn next(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], from: usize) -> (usize, u32) {
+    fn next(halves: &[[[u8; 16]; 2]; 3], bytes: &[u8], from: usize) -> (usize, u64) {
         let tables = halves.each_ref().map(|[low, high]| (table(low), table(high)));
-        let places = |block: &[u8; BLOCK]| {
+        let half = |block: &[u8; BLOCK], from: usize| {
             let [first, second, third] = &tables;
-            let one = look_up(first, load(block, 0));
-            let two = look_up(second, load(block, 1));
-            let three = look_up(third, load(block, 2));
-            let bits = _mm256_and_si256(_mm256_and_si256(one, two), three);
-            !(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())) as u32)
+            let one = look_up(first, load(block, from));
+            let two = look_up(second, load(block, from + 1));
+            let three = look_up(third, load(block, from + 2));
+            _mm256_and_si256(_mm256_and_si256(one, two), three)
         };
+        let both = |block: &[u8; BLOCK]| [half(block, 0), half(block, PLACES / 2)];
         let mut at = from;
         while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            let places = places(block);
-            if places != 0 {
-                return (at, places);
+            let [low, high] = both(block);
+            let any = _mm256_or_si256(low, high);
+            if _mm256_testz_si256(any, any) == 0 {
+                return (at, places([low, high]));
             }
-            at += 32;
+            at += PLACES;
+        }
+        if at >= bytes.len() {
+            return (at, 0);
         }
         // What is left has fewer places than a block: the last block of all begins among those that were read.
-        match bytes.last_chunk::<BLOCK>() {
-            Some(block) if at < bytes.len() => {
-                let read = at + BLOCK - bytes.len();
-                (at, places(block).checked_shr(read as u32).unwrap_or(0))
-            }
-            _ => (at, 0),
+        if let Some(block) = bytes.last_chunk() {
+            let read = at + BLOCK - bytes.len();
+            return (at, places(both(block)).checked_shr(read as u32).unwrap_or(0));
         }
+        if at > 0 {
+            return (at, 0);
+        }
+        let mut block = [0; BLOCK];
+        block.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        // A sequence that ends behind the bytes is none.
+        let behind = (BLOCK - bytes.len()) as u32;
+        (
+            at,
+            places(both(&block)).checked_shl(behind).unwrap_or(0) >> behind,
+        )
+    }
+
+    /// A bit for each byte that is not zero.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn places(bits: [__m256i; 2]) -> u64 {
+        let [low, high] = bits.map(|bits| {
+            let none = _mm256_cmpeq_epi8(bits, _mm256_setzero_si256());
+            !(_mm256_movemask_epi8(none) as u32)
+        });
+        u64::from(low) | u64::from(high) << 32
     }
 
     #[inline]
@@ -140,13 +164,13 @@ mod x86 {
         _mm256_broadcastsi128_si256(entries)
     }
 
-    /// 32 bytes of the block, from its first, second or third.
+    /// 32 bytes of the block.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn load(block: &[u8; BLOCK], from: usize) -> __m256i {
         assert!(from <= BLOCK - 32);
         #[allow(unsafe_code, reason = "32 bytes at a time are what makes this fast")]
-        // SAFETY: with `from` at most 2, as asserted, the 32 bytes from there end within the 34 of the block.
+        // SAFETY: as asserted, the 32 bytes from there end within the block.
         unsafe {
             _mm256_loadu_si256(block.as_ptr().add(from).cast::<__m256i>())
         }
@@ -169,7 +193,7 @@ mod tests {
             &[],
             &[b"\x7f\0\n"],
         ]);
-        for length in 0..140 {
+        for length in 0..210 {
             for sequence in [&b"ab_"[..], b"xy_", b"://", b"\x7f\0\n"] {
                 for place in 0..length {
                     let mut text = vec![b'-'; length];

@@ -172,14 +172,14 @@ impl<'a> Value<'a> {
     /// The member of this name: exactly so spelled, else the first one that differs in case only.
     #[inline(always)]
     pub fn get(&self, name: &str) -> Self {
-        // Of a name that stands in the code the compiler knows the hash.
-        self.named(name, Name::of(name.as_bytes()).hash())
-    }
-
-    fn named(&self, name: &str, hash: u32) -> Self {
         let Some(document) = self.document else {
             return Self::MISSING;
         };
+        // Of a name that stands in the code the compiler knows the hash.
+        self.named(document, name, Name::of(name.as_bytes()).hash())
+    }
+
+    fn named(&self, document: &'a Document<'a>, name: &str, hash: u32) -> Self {
         let (from, end) = self.inside(NodeKind::Object);
         let at = document.find(from, end, hash);
         if at >= end {

@@ -1,6 +1,6 @@
 //! What a source module works with: the record, its settings, and the few operations that all sources share.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bumpalo::Bump;
@@ -51,7 +51,8 @@ impl<'a> Unwrapped<'a> {
 
 /// A normalized event and what its ids are made of.
 pub(crate) struct Draft<'a> {
-    pub(crate) event: ChangeEvent<'a>,
+    /// In the arena: it is large, and stays where it was made.
+    pub(crate) event: &'a mut ChangeEvent<'a>,
     /// What names the source's event; the content where all are empty.
     pub(crate) uid: [&'a str; 5],
     /// What names the change; `event_uid` and `content_hash` where all are empty.
@@ -60,13 +61,41 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// A draft whose event is known by its native id alone.
-    pub(crate) fn by_native_uid(event: ChangeEvent<'a>) -> Self {
+    pub(crate) fn by_native_uid(event: &'a mut ChangeEvent<'a>) -> Self {
         let uid = [event.native_uid, "", "", "", ""];
         Self {
             event,
             uid,
             change: [""; 5],
         }
+    }
+}
+
+/// Where the one indexer of a normalizer lies while nobody reads.
+pub(crate) struct Shelf(Cell<Option<Box<Indexer>>>);
+
+impl Shelf {
+    pub(crate) fn new(indexer: Indexer) -> Self {
+        Self(Cell::new(Some(Box::new(indexer))))
+    }
+
+    /// What lies there; nothing is left.
+    pub(crate) fn take(&self) -> Self {
+        Self(Cell::new(self.0.take()))
+    }
+
+    /// Puts back what was taken.
+    pub(crate) fn put(&self, taken: &Self) {
+        self.0.set(taken.0.take());
+    }
+
+    /// Reads with it, or with one made anew where a panic has kept it from coming back.
+    #[inline]
+    pub(crate) fn lend<R>(&self, anew: impl FnOnce() -> Indexer, read: impl FnOnce(&mut Indexer) -> R) -> R {
+        let mut indexer = self.0.take().unwrap_or_else(|| Box::new(anew()));
+        let done = read(&mut indexer);
+        self.0.set(Some(indexer));
+        done
     }
 }
 
@@ -80,7 +109,7 @@ pub(crate) struct Context<'a> {
     pub(crate) envelope: Value<'a>,
     pub(crate) marks: Marks,
     pub(crate) tickets: List<'a, &'a str>,
-    pub(crate) indexer: &'a RefCell<Indexer>,
+    pub(crate) indexer: &'a Shelf,
     /// What was read from strings already.
     pub(crate) inner: &'a [Inner<'a>],
 }
@@ -155,7 +184,8 @@ impl<'a> Context<'a> {
     pub(crate) fn join(&self, parts: &[&str]) -> &'a str {
         let length = parts.iter().map(|part| part.len()).sum();
         let mut joined = bumpalo::collections::String::with_capacity_in(length, self.arena);
-        parts.iter().for_each(|part| joined.push_str(part));
+        let parts = parts.iter().filter(|part| !part.is_empty());
+        parts.for_each(|part| joined.push_str(part));
         joined.into_bump_str()
     }
 
@@ -223,7 +253,10 @@ impl<'a> Context<'a> {
             bytes: self.topic.limits.unpacked_bytes,
             ..Limits::default()
         };
-        let document = self.indexer.borrow_mut().index(self.arena, bytes, &limits);
+        // What this reads is masked already, so nothing is noted for that.
+        let document = self.indexer.lend(Indexer::default, |indexer| {
+            indexer.index(self.arena, bytes, &limits)
+        });
         document
             .map(|document| document.root())
             .map_err(crate::reject::fault)

@@ -4,8 +4,6 @@
 //! stands on the hot path: a folded 64 by 64 bit multiplication (Yann Collet's and Wang Yi's "mum" step) in two
 //! lanes over 16 bytes at a time. Its values are stored, so it never changes without a new version of the key.
 
-use bumpalo::Bump;
-use bumpalo::collections::Vec as ArenaVec;
 use changegate_json::{Kind, Leaves, Value};
 use changegate_types::Keyed128;
 use hmac::{Hmac, KeyInit, Mac};
@@ -52,7 +50,7 @@ impl IdentityKey {
         fold(fold(low ^ k1, high ^ lane) ^ bytes.len() as u64, k2)
     }
 
-    /// Two lanes; for values.
+    /// Two lanes; for values. The lower half is [`short`](Self::short).
     #[inline(always)]
     fn long(&self, seed: u64, bytes: &[u8]) -> u128 {
         let [k0, k1, k2, k3, k4, k5] = self.0;
@@ -96,44 +94,34 @@ impl IdentityKey {
         let Begun { mut seed, mut sum } = begun;
         for part in parts {
             // Many parts are empty, and of them the compiler knows all but the seed.
-            if part.is_empty() {
-                sum = sum.wrapping_add(self.long(seed, b""));
-                seed = self.short(seed, b"");
+            let both = if part.is_empty() {
+                self.long(seed, b"")
             } else {
-                sum = sum.wrapping_add(self.long(seed, part));
-                seed = self.short(seed, part);
-            }
+                self.long(seed, part)
+            };
+            sum = sum.wrapping_add(both);
+            seed = both as u64;
         }
         Begun { seed, sum }
     }
 
-    /// Hash over the leaves below `value`: the path and the spelling of each, in any order. The arena is used meanwhile.
-    pub(crate) fn content(&self, arena: &Bump, value: Value<'_>) -> Keyed128 {
+    /// Hash over the leaves below `value`: the path and the spelling of each, in any order.
+    pub(crate) fn content(&self, value: Value<'_>) -> Keyed128 {
         // Not the word that seeds begin with: the first multiplication would have a zero on one side.
         let [.., root] = self.0;
-        let mut found = Found {
-            key: self,
-            leaves: ArenaVec::with_capacity_in(LEAVES, arena),
-        };
+        let mut found = Found { key: self, sum: 0 };
         value.leaves(root, &mut found);
-        // All at once, so that the key stays where it is.
-        let sum = found.leaves.iter().fold(0u128, |sum, (seed, spelled)| {
-            sum.wrapping_add(self.long(*seed, spelled.as_bytes()))
-        });
-        Keyed128(sum)
+        Keyed128(found.sum)
     }
 }
 
-/// Leaves that there is room for at first.
-const LEAVES: usize = 64;
-
-/// Leaves, each with the seed of its hash.
-struct Found<'k, 'a> {
+/// The sum so far.
+struct Found<'k> {
     key: &'k IdentityKey,
-    leaves: ArenaVec<'k, (u64, &'a str)>,
+    sum: u128,
 }
 
-impl<'a> Leaves<'a> for Found<'_, 'a> {
+impl<'a> Leaves<'a> for Found<'_> {
     type Path = u64;
 
     #[inline(always)]
@@ -149,7 +137,9 @@ impl<'a> Leaves<'a> for Found<'_, 'a> {
     /// The kind keeps "1" and 1 apart.
     #[inline(always)]
     fn leaf(&mut self, path: u64, kind: Kind, spelled: &'a str) {
-        self.leaves.push((path ^ kind as u64, spelled));
+        self.sum = self
+            .sum
+            .wrapping_add(self.key.long(path ^ kind as u64, spelled.as_bytes()));
     }
 }
 
@@ -210,6 +200,7 @@ pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bumpalo::Bump;
     use changegate_json::{Indexer, Limits};
     use std::collections::HashSet;
 
@@ -218,7 +209,7 @@ mod tests {
         let document = Indexer::default()
             .index(&arena, text.as_bytes(), &Limits::default())
             .unwrap();
-        IdentityKey::derive(b"key").content(&arena, document.root())
+        IdentityKey::derive(b"key").content(document.root())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use changegate_types::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::context::{Context, Draft, Found, List, Unwrapped};
+use crate::context::{Context, Draft, Found, List, Shelf, Unwrapped};
 use crate::decode::{self, Unpacked};
 use crate::hash::{Begun, IdentityKey};
 use crate::memo::Memo;
@@ -30,7 +30,7 @@ pub struct Normalizer {
     identity: IdentityKey,
     beginnings: Beginnings,
     masker: Masker,
-    indexer: RefCell<Indexer>,
+    indexer: Shelf,
     /// The rules that match the scopes of late.
     recent_scopes: Memo<Option<usize>, 4>,
     /// Hash of a scope to the rule that matches it. What the hash confuses once in 2^128 gets a wrong tag.
@@ -60,7 +60,7 @@ impl Clone for Normalizer {
             settings: self.settings,
             identity: self.identity.clone(),
             beginnings: self.beginnings,
-            indexer: RefCell::new(self.masker.indexer()),
+            indexer: Shelf::new(self.masker.indexer()),
             masker: self.masker.clone(),
             recent_scopes: Memo::new(),
             scopes: RefCell::default(),
@@ -105,7 +105,7 @@ impl Normalizer {
                 scope: identity.begin("scope", []),
             },
             identity,
-            indexer: RefCell::new(masker.indexer()),
+            indexer: Shelf::new(masker.indexer()),
             masker,
             settings: Box::leak(Box::new(Settings { topic, tenant })),
             recent_scopes: Memo::new(),
@@ -178,10 +178,10 @@ impl Normalizer {
         let mut inner = List::new_in(arena);
         let mut patched = None;
         for document in documents.iter().filter_map(|document| document.as_ref().ok()) {
-            let mut indexer = self.indexer.borrow_mut();
-            let masked = self
-                .masker
-                .document(arena, &mut indexer, document.document, &mut inner);
+            let masked = self.lend(|indexer| {
+                self.masker
+                    .document(arena, indexer, document.document, &mut inner)
+            });
             if let Some(masked) = masked {
                 masked_bytes.extend_from_slice_copy(bytes.get(done..document.start).unwrap_or_default());
                 masked_bytes.extend_from_slice_copy(masked.bytes);
@@ -244,6 +244,10 @@ impl Normalizer {
         Some(parts)
     }
 
+    fn lend<R>(&self, read: impl FnOnce(&mut Indexer) -> R) -> R {
+        self.indexer.lend(|| self.masker.indexer(), read)
+    }
+
     /// Whether documents are read within the same bounds as those inside their strings, when these are masked.
     fn has_usual_limits(&self) -> bool {
         let (own, usual) = (&self.settings.topic.limits, Limits::default());
@@ -261,9 +265,9 @@ impl Normalizer {
             bytes: self.settings.topic.limits.unpacked_bytes,
             ..Limits::default()
         };
-        let mut indexer = self.indexer.borrow_mut();
         let mut parts = List::with_capacity_in(1, arena);
-        let fault = match indexer.index(arena, bytes, &limits) {
+        let read = self.lend(|indexer| indexer.index(arena, bytes, &limits));
+        let fault = match read {
             Ok(document) => {
                 parts.push(Ok(Part { document, start: 0 }));
                 return Ok(parts);
@@ -273,7 +277,7 @@ impl Normalizer {
         let several = self
             .source
             .lines()
-            .then(|| several::split(arena, &mut indexer, bytes, &limits));
+            .then(|| self.lend(|indexer| several::split(arena, indexer, bytes, &limits)));
         several.flatten().ok_or(reject::fault(fault))
     }
 
@@ -287,7 +291,7 @@ impl Normalizer {
         children: &mut List<'a, Child<'a>>,
     ) {
         // The arena lends it for as long as events live; what it holds comes back below.
-        let indexer: &'a RefCell<Indexer> = arena.alloc(RefCell::new(self.indexer.take()));
+        let indexer: &'a Shelf = arena.alloc(self.indexer.take());
         let mut context = Context {
             arena,
             record: *record,
@@ -330,7 +334,7 @@ impl Normalizer {
                 reason,
                 at_byte: part.start as u32,
             }));
-            self.indexer.replace(indexer.take());
+            self.indexer.put(indexer);
             return;
         }
         let mut shared = context.marks;
@@ -355,10 +359,10 @@ impl Normalizer {
                 }
             }
         }
-        self.indexer.replace(indexer.take());
+        self.indexer.put(indexer);
     }
 
-    /// Adds the event, and finishes it where it then stands: it is large.
+    /// Finishes the event and adds it.
     fn child<'a>(
         &self,
         context: &mut Context<'a>,
@@ -368,15 +372,13 @@ impl Normalizer {
         children: &mut List<'a, Child<'a>>,
     ) {
         let Draft { event, uid, change } = draft;
-        children.push(Child::Change(event));
-        let Some(Child::Change(event)) = children.last_mut() else {
-            return;
-        };
         self.finish(context, event, [uid, change], found, part);
         let is_kept = event.is_change || self.settings.topic.store_reads;
-        if !is_kept && let Some(Child::Change(event)) = children.pop() {
-            children.push(Child::Learn(event));
-        }
+        children.push(if is_kept {
+            Child::Change(event)
+        } else {
+            Child::Learn(event)
+        });
     }
 
     /// Fills in what all sources have alike: ids, times, environment, marks, place in the record.
@@ -395,7 +397,7 @@ impl Normalizer {
             context.mark(Mark::DuplicateKey);
         }
 
-        event.content_hash = self.identity.content(context.arena, found.value);
+        event.content_hash = self.identity.content(found.value);
         let tenant = self.settings.tenant.uid.as_bytes();
         if uid.iter().all(|part| part.is_empty()) {
             context.mark(Mark::UidFromContent);

@@ -49,9 +49,9 @@ impl NormalizedRecord<'_> {
 #[derive(Debug)]
 pub enum Child<'a> {
     /// Becomes a row.
-    Change(ChangeEvent<'a>),
+    Change(&'a ChangeEvent<'a>),
     /// Skipped as `learned_only`: no row, but the features learn from it.
-    Learn(ChangeEvent<'a>),
+    Learn(&'a ChangeEvent<'a>),
     /// Skipped.
     Skip(SkipReason),
     /// Dead-lettered.

@@ -159,10 +159,11 @@ impl Normalize for Reader {
         let (child, origin) = match wire::decode(arena, value) {
             Ok(decoded) => {
                 let child = if decoded.learn_only {
-                    Child::Learn(decoded.event)
+                    Child::Learn
                 } else {
-                    Child::Change(decoded.event)
+                    Child::Change
                 };
+                let child = child(decoded.event);
                 (child, Some(decoded.origin))
             }
             Err(reject) => (Child::Reject(reject), None),

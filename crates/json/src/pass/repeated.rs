@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::{FEW_MEMBERS, Pass};
+use super::{FEW_NODES, Pass};
 
 impl Pass<'_> {
     /// Marks earlier members of this object that have the name at `range`. Names are compared as spelled.
     #[cold]
     pub(super) fn overrule(&mut self, hash: u32, range: Range<usize>) {
-        if self.top.members > FEW_MEMBERS {
+        if self.count as u32 - self.top.node > FEW_NODES {
+            self.top.unsorted = true;
             return;
         }
         let name = self.bytes.get(range);
@@ -33,7 +34,7 @@ impl Pass<'_> {
     #[cold]
     pub(super) fn overrule_among_many(&mut self) {
         let end = self.count;
-        let mut names = Vec::with_capacity(self.top.members as usize);
+        let mut names = Vec::new();
         let mut at = self.top.node as usize + 1;
         while at < end
             && let Some(node) = self.nodes.get(at)

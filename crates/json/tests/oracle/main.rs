@@ -174,6 +174,31 @@ fn many_names_stay_cheap_and_right() {
     same_as_oracle(format!("{{{}}}", members.join(",")).as_bytes());
 }
 
+/// Above a size an object's names are compared at its end: before it and after it, by many members or by one large one.
+#[test]
+fn names_repeated_in_large_objects_count_once() {
+    let large = format!("[{}]", vec!["0"; 300].join(","));
+    for (members, value) in [1, 100, 127, 128, 129, 300]
+        .iter()
+        .flat_map(|members| [(*members, "0"), (*members, &large)])
+    {
+        for repeated in [0, members / 2, members - 1] {
+            let mut members: Vec<String> = (0..members).map(|n| format!("\"k{n}\":{value}")).collect();
+            let again = format!("\"k{repeated}\":\"again\"");
+            members.push(again.clone());
+            let text = format!("{{{}}}", members.join(","));
+            same_as_oracle(text.as_bytes());
+            members.insert(0, again);
+            same_as_oracle(format!("{{{}}}", members.join(",")).as_bytes());
+            let arena = Bump::new();
+            let document = Indexer::default()
+                .index(&arena, text.as_bytes(), &Limits::default())
+                .unwrap();
+            assert!(document.has_repeated_names(), "{repeated} of {}", members.len());
+        }
+    }
+}
+
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

@@ -224,11 +224,11 @@ fn record<'a>(
 
 /// One record, whatever it came in.
 pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "AWS",
         source_product: "CloudTrail",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     for (name, value) in child.members() {
         match name {
@@ -238,7 +238,7 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
             "eventSource" => event.api_service = context.text(value),
             "eventName" => event.api_operation = context.text(value),
             "awsRegion" => event.region = context.text(value),
-            "sourceIPAddress" => context.address(&mut event, value),
+            "sourceIPAddress" => context.address(event, value),
             "userAgent" => event.user_agent = context.text(value),
             "errorCode" => event.status_code = context.text(value),
             "errorMessage" => event.status_detail = context.text(value),
@@ -260,23 +260,17 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
             | "eventCategory"
             | "tlsDetails"
             | "sessionCredentialFromConsole" => {}
-            _ => other_member(context, &mut event, &mut parts, name, value),
+            _ => other_member(context, event, &mut parts, name, value),
         }
     }
     version(context, event.schema_version);
     if event.correlation_uid.is_empty() {
         event.correlation_uid = event.request_uid;
     }
-    identity::resolve(context, &mut event, parts.identity);
-    outcome(&mut event, parts.response);
-    kind(context, &mut event, &parts);
-    resources::name(
-        context,
-        &mut event,
-        parts.resources,
-        parts.request,
-        parts.response,
-    );
+    identity::resolve(context, event, parts.identity);
+    outcome(event, parts.response);
+    kind(context, event, &parts);
+    resources::name(context, event, parts.resources, parts.request, parts.response);
 
     for part in [parts.request, parts.response, parts.additional] {
         if part.get("omitted").bool() == Some(true) {

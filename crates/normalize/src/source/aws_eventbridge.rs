@@ -230,12 +230,12 @@ fn unknown<'a>(value: Value<'a>) -> Unwrapped<'a> {
 }
 
 /// The bus's own members.
-fn begin<'a>(context: &mut Context<'a>, bus: Value<'a>, product: &'static str) -> ChangeEvent<'a> {
-    let mut event = ChangeEvent {
+fn begin<'a>(context: &mut Context<'a>, bus: Value<'a>, product: &'static str) -> &'a mut ChangeEvent<'a> {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "AWS",
         source_product: product,
         ..ChangeEvent::default()
-    };
+    });
     if !is_bus(bus) {
         return event;
     }

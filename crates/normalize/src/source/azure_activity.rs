@@ -297,14 +297,14 @@ const NAMES: [&str; 25] = [
 ];
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "Azure",
         source_product: "Activity Log",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     each_member(child, &NAMES, |name, value| {
-        member(context, &mut event, &mut parts, name, value)
+        member(context, event, &mut parts, name, value)
     });
     parts.request = context.nested(parts.properties.request);
     if parts.operation_id.is_empty() {
@@ -317,18 +317,18 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     let (caller, own) = (parts.caller, parts.authorization);
     actor::resolve(
         context,
-        &mut event,
+        event,
         caller,
         parts.claims.or(|| claims),
         own.or(|| authorization),
     );
-    let resource = resources::name(context, &mut event, &parts, authorization);
+    let resource = resources::name(context, event, &parts, authorization);
     // The record's own `location` is where it was processed.
     event.region = text::or(parts.properties.region.text(), || {
         parts.request.get("location").text()
     });
-    outcome(&mut event, &parts);
-    classify::kind(&mut event, parts.category, parts.signature);
+    outcome(event, &parts);
+    classify::kind(event, parts.category, parts.signature);
     tickets(context, &parts);
 
     let correlation = event.correlation_uid;

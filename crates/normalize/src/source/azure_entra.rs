@@ -75,15 +75,15 @@ const NAMES: [&str; 14] = [
 ];
 
 pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "Azure",
         source_product: "Microsoft Entra ID",
         api_service: "Microsoft Entra ID",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     each_member(child, &NAMES, |name, value| {
-        member(context, &mut event, &mut parts, name, value)
+        member(context, event, &mut parts, name, value)
     });
     // What Graph returns is what the export has under `properties`.
     let inner = if parts.properties.kind() == Kind::Object {
@@ -120,18 +120,18 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
                 .any(&["clientAppUsed", "authenticationRequirement", "isInteractive"])
                 .is_some());
     if parts.category == "MicrosoftGraphActivityLogs" {
-        graph_call(context, &mut event, inner);
+        graph_call(context, event, inner);
     } else if sign_in {
-        signed_in(context, &mut event, inner);
+        signed_in(context, event, inner);
     } else {
-        directory_change(context, &mut event, inner);
+        directory_change(context, event, inner);
         if risk {
             event.class = Class::DetectionFinding;
             event.activity = 1;
             event.is_change = false;
         }
     }
-    outcome(&mut event, &parts, inner);
+    outcome(event, &parts, inner);
     if event.actor_uid.is_empty() {
         event.actor_name = parts.identity;
     }

@@ -106,13 +106,13 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
             context.header(header.strip_prefix("ce_").unwrap_or(header)),
         ])
     };
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         source_product: "CDEvents",
         native_uid: attribute(context, "id", "ce_id"),
         schema_version: first(&[inner.get("specversion").text(), inner.get("version").text()]),
         correlation_uid: inner.get("chainId").text(),
         ..ChangeEvent::default()
-    };
+    });
     let kind = attribute(context, "type", "ce_type");
     let source = attribute(context, "source", "ce_source");
     let stamp = inner.get("timestamp");
@@ -133,8 +133,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     // The tool that tells of the change; who set it going stands in few events.
     event.actor_invoked_by = source;
     event.account_uid = source;
-    classify(context, &mut event, about, did, content);
-    actor(context, &mut event, content, custom);
+    classify(context, event, about, did, content);
+    actor(context, event, content, custom);
     event.environment = match about {
         "environment" => first(&[content.get("name").text(), subject.get("id").text()]),
         _ => first(&[
@@ -143,8 +143,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
             content.get("environment").text(),
         ]),
     };
-    pipeline(context, &mut event, about, subject);
-    resources(context, &mut event, about, subject);
+    pipeline(context, event, about, subject);
+    resources(context, event, about, subject);
     tickets(context, about, subject, custom);
     let uid = [
         event.native_uid,

@@ -255,18 +255,18 @@ const PAYLOAD_NAMES: [&str; 11] = [
 ];
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "GCP",
         source_product: "Cloud Audit Logs",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     each_member(child, &NAMES, |name, value| {
-        member(context, &mut event, &mut parts, name, value)
+        member(context, event, &mut parts, name, value)
     });
     let payload = parts.payload;
     each_member(payload, &PAYLOAD_NAMES, |name, value| {
-        payload_member(context, &mut event, &mut parts, name, value)
+        payload_member(context, event, &mut parts, name, value)
     });
     let time = parts
         .timestamp
@@ -286,14 +286,14 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     let [operation, producer] = members!(parts.operation, "id", "producer");
     let operation = operation.text();
     event.correlation_uid = first(&[operation, parts.trace]);
-    caller(context, &mut event, &parts);
-    actor(context, &mut event, &parts);
-    place(&mut event, &parts);
-    resources(context, &mut event, &parts);
-    outcome(&mut event, &parts);
-    classify::kind(&mut event, parts.resource_name, parts.authorization);
+    caller(context, event, &parts);
+    actor(context, event, &parts);
+    place(event, &parts);
+    resources(context, event, &parts);
+    outcome(event, &parts);
+    classify::kind(event, parts.resource_name, parts.authorization);
     tickets(context, &parts);
-    split(context, &mut event, &parts);
+    split(context, event, &parts);
 
     let uid = match event.native_uid {
         "" => [""; 5],

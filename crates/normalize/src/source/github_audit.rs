@@ -92,17 +92,17 @@ fn entry<'a>(root: Value<'a>, out: &mut List<'a, Unwrapped<'a>>) {
 }
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "GitHub",
         source_product: "GitHub audit log",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
-    members(context, &mut event, &mut parts, child);
+    members(context, event, &mut parts, child);
     // Extras under `data` fill what the entry itself leaves open.
     let extras = parts.data;
-    members(context, &mut event, &mut parts, extras);
-    times(context, &mut event, &parts);
+    members(context, event, &mut parts, extras);
+    times(context, event, &parts);
 
     let meaning = classify::meaning(event.api_operation, parts.operation_type, parts.trigger);
     event.class = meaning.class;
@@ -120,16 +120,16 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     if meaning.is_failed_login {
         event.status = changegate_types::Status::Failure;
     } else {
-        webhook::assume_success(context, &mut event);
+        webhook::assume_success(context, event);
     }
-    actor(context, &mut event, &parts);
+    actor(context, event, &parts);
     event.vcs_repo = first(&[parts.repo, parts.repository]);
     event.org_uid = first(&[parts.business, parts.org]);
     event.account_uid = text::or(parts.org, || {
         let owner = text::cut(event.vcs_repo, b'/').map_or("", |(owner, _)| owner);
         text::or(owner, || parts.business)
     });
-    resources(context, &mut event, &parts);
+    resources(context, event, &parts);
     for text in [parts.reason, parts.title, parts.branch, parts.name] {
         context.tickets_in(text);
     }

@@ -159,14 +159,14 @@ impl Source for GitHubWebhook {
         if parts.event == "ping" {
             return Err(SkipReason::ControlMessage);
         }
-        let mut event = ChangeEvent {
+        let event = context.arena.alloc_with(|| ChangeEvent {
             cloud_provider: "GitHub",
             source_product: "GitHub webhooks",
             native_uid: context.header("X-GitHub-Delivery"),
             vcs_repo: parts.repository_name(context),
             api_service: parts.event,
             ..ChangeEvent::default()
-        };
+        });
         event.api_operation = match (parts.event, parts.action) {
             (event, "") => event,
             ("", action) => action,
@@ -189,10 +189,10 @@ impl Source for GitHubWebhook {
             Some(meaning) if !meaning.object.is_empty() => child.get(meaning.object),
             _ => Value::MISSING,
         };
-        kind(context, &mut event, &parts, meaning);
-        actor::resolve(context, &mut event, &parts);
-        details::fill(context, &mut event, &parts);
-        outcome(context, &mut event, &parts);
+        kind(context, event, &parts, meaning);
+        actor::resolve(context, event, &parts);
+        details::fill(context, event, &parts);
+        outcome(context, event, &parts);
         Ok(Draft::by_native_uid(event))
     }
 }

@@ -94,11 +94,11 @@ struct Parts<'a> {
 }
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "GitLab",
         source_product: "GitLab audit events",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     let mut address = Value::MISSING;
     for (name, value) in child.members() {
@@ -151,18 +151,18 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     } else {
         details.get("ip_address")
     };
-    context.address(&mut event, address);
+    context.address(event, address);
 
     event.api_service = parts.entity_type;
     event.correlation_uid = details.get("correlation_id").text();
     event.status_detail = message;
-    actor(context, &mut event, &parts);
+    actor(context, event, &parts);
     if parts.entity_type == "Project" || parts.target_type == "Project" {
         event.vcs_repo = parts.entity_path;
     }
     event.account_uid = parts.entity_path.split('/').next().unwrap_or_default();
-    resources(context, &mut event, &parts);
-    kind(context, &mut event, did, message);
+    resources(context, event, &parts);
+    kind(context, event, did, message);
     for text in [message, parts.target, details.get("to").text()] {
         context.tickets_in(text);
     }

@@ -122,14 +122,14 @@ fn normalize<'a>(context: &mut Context<'a>, body: Value<'a>) -> Draft<'a> {
         // Old hooks of merge requests tell of a merge by the state alone.
         first(&[action, parts.attributes.get("state").text()])
     };
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "GitLab",
         source_product: "GitLab webhooks",
         native_uid: context.header("Idempotency-Key"),
         correlation_uid: context.header("X-Gitlab-Event-UUID"),
         api_service: parts.kind,
         ..ChangeEvent::default()
-    };
+    });
     event.api_operation = match (parts.kind, action) {
         ("access_token", _) => first(&[event_name, parts.kind]),
         (kind, "") => kind,
@@ -152,9 +152,9 @@ fn normalize<'a>(context: &mut Context<'a>, body: Value<'a>) -> Draft<'a> {
         Class::Authentication => 1,
         class => webhook::activity(class, event.verb),
     };
-    outcome(context, &mut event, &parts, reports_run);
-    actor(context, &mut event, &parts);
-    details::fill(context, &mut event, &parts);
+    outcome(context, event, &parts, reports_run);
+    actor(context, event, &parts);
+    details::fill(context, event, &parts);
     Draft::by_native_uid(event)
 }
 

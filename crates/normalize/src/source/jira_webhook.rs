@@ -61,12 +61,12 @@ struct Parts<'a> {
 }
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "Atlassian",
         source_product: "Jira webhooks",
         native_uid: context.header("X-Atlassian-Webhook-Identifier"),
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     for (name, value) in child.members() {
         match context.lower(name) {
@@ -92,8 +92,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
         .unwrap_or(event.api_operation);
     event.api_service = parts.kind.split('_').next().unwrap_or_default();
     event.correlation_uid = parts.changelog.get("id").text();
-    kind(context, &mut event, &parts);
-    actor(context, &mut event, &parts);
+    kind(context, event, &parts);
+    actor(context, event, &parts);
     // The site is the host of whatever links back to itself.
     let link = [
         parts.issue,
@@ -108,8 +108,8 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
     .unwrap_or_default();
     let host = link.split("://").nth(1).unwrap_or_default();
     event.account_uid = host.split('/').next().unwrap_or_default();
-    webhook::assume_success(context, &mut event);
-    resources(context, &mut event, &parts);
+    webhook::assume_success(context, event);
+    resources(context, event, &parts);
     tickets(context, &parts);
     Draft::by_native_uid(event)
 }

@@ -157,7 +157,8 @@ fn event<'a>(
         "stageTimestamp",
     ];
     if value.kind() == Kind::Object {
-        if value.any(&known).is_some() {
+        // Nearly all have the first.
+        if value.get("auditID").or(|| value.any(&known)).is_some() {
             out.push(Unwrapped::Child(Found {
                 value,
                 envelope,
@@ -236,13 +237,13 @@ const NAMES: [&str; 20] = [
 
 /// One event. Also called for those that AKS sends in Azure's envelope.
 pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Result<Draft<'a>, SkipReason> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         source_product: "Kubernetes",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     each_member(child, &NAMES, |name, value| {
-        member(context, &mut event, &mut parts, name, value)
+        member(context, event, &mut parts, name, value)
     });
     match parts.stage {
         "RequestReceived" | "ResponseStarted" => return Err(SkipReason::EarlyStage),
@@ -268,16 +269,20 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Resu
     event.request_uid = event.native_uid;
     event.correlation_uid = event.native_uid;
 
-    cluster(context, &mut event);
-    let user = actor::resolve(context, &mut event, parts.user, parts.impersonated);
+    cluster(context, event);
+    let user = actor::resolve(context, event, parts.user, parts.impersonated);
     let object = Object::of(parts.object);
     event.api_version = object.version;
     event.namespace = object.namespace;
-    resource(context, &mut event, &parts, &object);
-    outcome(context, &mut event, &parts);
-    kind(&mut event, &parts, &object);
-    tickets(context, parts.request);
-    tickets(context, parts.response);
+    resource(context, event, &parts, &object);
+    outcome(context, event, &parts);
+    kind(event, &parts, &object);
+    // Of most requests the bodies are not logged.
+    for body in [parts.request, parts.response] {
+        if body.is_some() {
+            tickets(context, body);
+        }
+    }
 
     let uid = match event.native_uid {
         "" => [""; 5],
@@ -364,7 +369,7 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     fn of(value: Value<'a>) -> Self {
-        let object = members!(
+        let [group, version, resource, subresource, namespace, name] = members!(
             value,
             "apiGroup",
             "apiVersion",
@@ -373,7 +378,7 @@ impl<'a> Object<'a> {
             "namespace",
             "name"
         );
-        let [group, version, resource, subresource, namespace, name] = object.map(|value| value.text());
+        let (group, version) = (group.text(), version.text());
         // Some versions spell `rbac.authorization.k8s.io/v1` in apiVersion.
         let group = match text::cut(version, b'/') {
             Some((before, _)) if group.is_empty() => before,
@@ -382,10 +387,10 @@ impl<'a> Object<'a> {
         Self {
             group,
             version,
-            resource,
-            subresource,
-            namespace,
-            name,
+            resource: resource.text(),
+            subresource: subresource.text(),
+            namespace: namespace.text(),
+            name: name.text(),
         }
     }
 }
@@ -415,13 +420,6 @@ fn resource<'a>(
         event.resources = context.resources(list);
         return;
     }
-    let dot = if group.is_empty() { "" } else { "." };
-    let whole = context.join(&[resource, dot, group]);
-    event.api_service = if subresource.is_empty() {
-        whole
-    } else {
-        context.join(&[whole, "/", subresource])
-    };
     // A creation often leaves the name out of the reference, and with `generateName` out of the request too.
     let made = |body: Value<'a>, name: &str| body.get("metadata").get(name).text();
     let name = text::or(object.name, || {
@@ -439,11 +437,16 @@ fn resource<'a>(
     } else {
         event.namespace
     };
-    let uid = match (in_namespace, name) {
-        ("", "") => whole,
-        ("", name) => context.join(&[whole, "/", name]),
-        (namespace, "") => context.join(&[whole, "/", namespace]),
-        (namespace, name) => context.join(&[whole, "/", namespace, "/", name]),
+    let before = |mark: &'static str, piece: &str| if piece.is_empty() { "" } else { mark };
+    let (dot, to_namespace, to_name) = (before(".", group), before("/", in_namespace), before("/", name));
+    let uid = context.join(&[resource, dot, group, to_namespace, in_namespace, to_name, name]);
+    let whole = uid
+        .get(..resource.len() + dot.len() + group.len())
+        .unwrap_or_default();
+    event.api_service = if subresource.is_empty() {
+        whole
+    } else {
+        context.join(&[whole, "/", subresource])
     };
     list.push(Resource {
         uid,
@@ -512,6 +515,7 @@ fn is_dry_run(uri: &str) -> bool {
 }
 
 /// Tickets stand in annotations and labels.
+#[inline(never)]
 fn tickets<'a>(context: &mut Context<'a>, object: Value<'a>) {
     for operation in object.items() {
         let path = operation.get("path").text();

@@ -131,11 +131,11 @@ struct Parts<'a> {
 }
 
 fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
-    let mut event = ChangeEvent {
+    let event = context.arena.alloc_with(|| ChangeEvent {
         cloud_provider: "Okta",
         source_product: "Okta System Log",
         ..ChangeEvent::default()
-    };
+    });
     let mut parts = Parts::default();
     let mut severity = "";
     for (name, value) in child.members() {
@@ -185,11 +185,11 @@ fn normalize<'a>(context: &mut Context<'a>, child: Value<'a>) -> Draft<'a> {
         parts.authentication.get("rootSessionId").text(),
     ]);
     event.request_uid = parts.debug.get("requestId").text();
-    origin(context, &mut event, &parts);
-    actor(context, &mut event, &parts);
-    outcome(context, &mut event, &parts);
-    classify::kind(context, &mut event);
-    mfa(&mut event, &parts);
+    origin(context, event, &parts);
+    actor(context, event, &parts);
+    outcome(context, event, &parts);
+    classify::kind(context, event);
+    mfa(event, &parts);
     let mut list = context.list();
     for target in parts.targets.items() {
         let alternate = target.get("alternateId").text();

@@ -114,7 +114,7 @@ pub(super) fn encode<'a>(
 /// A record that was read.
 #[derive(Debug)]
 pub(super) struct Decoded<'a> {
-    pub(super) event: ChangeEvent<'a>,
+    pub(super) event: &'a ChangeEvent<'a>,
     pub(super) origin: Origin<'a>,
     pub(super) learn_only: bool,
 }
@@ -131,7 +131,7 @@ pub(super) fn decode<'a>(arena: &'a Bump, bytes: &'a [u8]) -> Result<Decoded<'a>
 }
 
 fn read<'a>(arena: &'a Bump, from: &mut Reader<'a>) -> Result<Decoded<'a>, &'static str> {
-    let mut event = ChangeEvent::default();
+    let event = arena.alloc_with(ChangeEvent::default);
     let mut position = Position {
         topic: "",
         incarnation: 0,

@@ -56,7 +56,7 @@ impl Normalize for FakeReader {
             kind => {
                 let (uid, content) = child[1..].split_once(':').unwrap();
                 let content: u128 = content.parse().unwrap();
-                let event = ChangeEvent {
+                let event = arena.alloc(ChangeEvent {
                     event_uid: spread(uid.parse().unwrap()),
                     native_uid: if kind == b'b' { "bad" } else { "good" },
                     content_hash: spread(content),
@@ -68,7 +68,7 @@ impl Normalize for FakeReader {
                     severity: Default::default(),
                     raw_len: content as u32,
                     ..ChangeEvent::default()
-                };
+                });
                 if kind == b'l' {
                     Child::Learn(event)
                 } else {

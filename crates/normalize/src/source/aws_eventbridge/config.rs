@@ -21,7 +21,7 @@ pub(super) fn is_one(value: Value<'_>) -> bool {
 }
 
 pub(super) fn normalize<'a>(context: &mut Context<'a>, bus: Value<'a>, notification: Value<'a>) -> Draft<'a> {
-    let mut event = begin(context, bus, "AWS Config");
+    let event = begin(context, bus, "AWS Config");
     let message = notification.get("messageType").text();
     let item = match notification.any(&["configurationItem", "configurationItemSummary"]) {
         item if item.kind() == Kind::Object => item,
@@ -89,7 +89,7 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, bus: Value<'a>, notificat
         context.mark(Mark::Truncated);
     }
     if message == "ComplianceChangeNotification" {
-        compliance(context, &mut event, notification);
+        compliance(context, event, notification);
     }
     let state = context.text(item.get("configurationStateId"));
     let captured = captured.text();

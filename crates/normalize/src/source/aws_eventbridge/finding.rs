@@ -13,7 +13,7 @@ pub(super) fn is_guardduty(bus: Value<'_>, detail: Value<'_>) -> bool {
 
 /// The same finding is sent again when it recurs: `id` and `updatedAt` together name an event.
 pub(super) fn guardduty<'a>(context: &mut Context<'a>, bus: Value<'a>, finding: Value<'a>) -> Draft<'a> {
-    let mut event = begin(context, bus, "GuardDuty");
+    let event = begin(context, bus, "GuardDuty");
     let (id, updated) = (context.text(finding.get("id")), finding.get("updatedAt"));
     event.native_uid = first(&[id, event.native_uid]);
     event.api_service = "aws.guardduty";
@@ -45,11 +45,11 @@ pub(super) fn guardduty<'a>(context: &mut Context<'a>, bus: Value<'a>, finding: 
         None => Severity::Unknown,
     };
     let resource = finding.get("resource");
-    principal(context, &mut event, resource.get("accessKeyDetails"));
+    principal(context, event, resource.get("accessKeyDetails"));
     for (_, action) in service.get("action").members() {
         let remote = action.get("remoteIpDetails");
         if event.src_ip.is_none() && remote.is_some() {
-            context.address(&mut event, remote.any(&["ipAddressV4", "ipAddressV6"]));
+            context.address(event, remote.any(&["ipAddressV4", "ipAddressV6"]));
             event.src_country = remote.at(&["country", "countryName"]).text();
             let asn = remote.at(&["organization", "asn"]).i64();
             event.src_asn = asn.and_then(|asn| u32::try_from(asn).ok()).unwrap_or_default();
@@ -139,7 +139,7 @@ fn push<'a>(list: &mut List<'a, Resource<'a>>, part: &str, kind: &'a str, detail
 
 /// One or several findings in Security Hub's format; they come out as one event, whose id is the bus's.
 pub(super) fn security_hub<'a>(context: &mut Context<'a>, bus: Value<'a>, detail: Value<'a>) -> Draft<'a> {
-    let mut event = begin(context, bus, "Security Hub");
+    let event = begin(context, bus, "Security Hub");
     event.class = Class::DetectionFinding;
     event.activity = 1;
     event.verb = Verb::Other;

@@ -37,8 +37,8 @@ const NAMING: [(&str, &str); 24] = [
 ];
 
 pub(super) fn normalize<'a>(context: &mut Context<'a>, bus: Value<'a>, detail: Value<'a>) -> Draft<'a> {
-    let mut event = begin(context, bus, "EventBridge");
-    resources(context, &mut event, bus, detail);
+    let event = begin(context, bus, "EventBridge");
+    resources(context, event, bus, detail);
     let result = detail.get("execution-result");
     event.cicd_pipeline = detail.any(&["pipeline", "project-name", "application"]).text();
     event.cicd_run_id = detail.any(&["execution-id", "build-id", "deploymentId"]).text();
@@ -61,7 +61,7 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, bus: Value<'a>, detail: V
             .text(),
         event.request_uid,
     ]);
-    context.address(&mut event, detail.get("source-ip-address"));
+    context.address(event, detail.get("source-ip-address"));
     let codes = [
         "state",
         "StatusCode",
@@ -111,9 +111,9 @@ pub(super) fn normalize<'a>(context: &mut Context<'a>, bus: Value<'a>, detail: V
         context.tickets_in(text);
     }
     event.status = status(event.status_code, event.api_operation);
-    kind(context, &mut event, detail);
-    who(context, &mut event, detail);
-    let change = change(&event, detail);
+    kind(context, event, detail);
+    who(context, event, detail);
+    let change = change(event, detail);
     Draft {
         change,
         ..Draft::by_native_uid(event)

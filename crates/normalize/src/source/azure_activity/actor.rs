@@ -24,7 +24,12 @@ impl<'a> Claims<'a> {
     fn of(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, claims: Value<'a>) -> Self {
         let mut found = Self::default();
         for (name, value) in claims.members() {
-            let mut key = text::after_last(name, b'/');
+            // Nothing shorter is a URI.
+            let mut key = if name.len() < "http://".len() {
+                name
+            } else {
+                text::after_last(name, b'/')
+            };
             // Nearly all are spelled in lower case.
             while !found.claim(context, event, name, key, value) && text::has_upper(key) {
                 key = context.lower(key);
@@ -113,7 +118,7 @@ pub(super) fn resolve<'a>(
     );
     let person = [upn, mail, caller, display]
         .into_iter()
-        .find(|text| memchr::memchr(b'@', text.as_bytes()).is_some());
+        .find(|text| text.bytes().any(|byte| byte == b'@'));
     let is_app = kind == "app"
         || principal_type.text().eq_ignore_ascii_case("ServicePrincipal")
         || (person.is_none() && !app.is_empty());

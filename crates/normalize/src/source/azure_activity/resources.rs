@@ -24,10 +24,13 @@ impl<'a> Id<'a> {
         // What the piece before was the name of.
         let mut named = None;
         for slash in text::Places::of(id, b'/') {
-            let piece = id.get(from..slash).unwrap_or_default();
-            found.fill(named.take(), piece);
-            let is = |name: &str| piece == name || piece.eq_ignore_ascii_case(name);
-            match piece.len() {
+            // Few pieces are looked at.
+            let piece = || id.get(from..slash).unwrap_or_default();
+            if let Some(named) = named.take() {
+                found.fill(named, piece());
+            }
+            let is = |name: &str| piece() == name || piece().eq_ignore_ascii_case(name);
+            match slash - from {
                 9 if from > 0 && is("providers") => found.provider = Some(slash + 1),
                 13 if is("subscriptions") => named = Some(Piece::Subscription),
                 14 if is("resourceGroups") => named = Some(Piece::Group),
@@ -36,18 +39,19 @@ impl<'a> Id<'a> {
             }
             from = slash + 1;
         }
-        found.fill(named, id.get(from..).unwrap_or_default());
+        if let Some(named) = named {
+            found.fill(named, id.get(from..).unwrap_or_default());
+        }
         found
     }
 
     /// The first of each counts.
     #[inline]
-    fn fill(&mut self, named: Option<Piece>, piece: &'a str) {
+    fn fill(&mut self, named: Piece, piece: &'a str) {
         let field = match named {
-            Some(Piece::Subscription) => &mut self.subscription,
-            Some(Piece::Group) => &mut self.group,
-            Some(Piece::Cluster) => &mut self.cluster,
-            None => return,
+            Piece::Subscription => &mut self.subscription,
+            Piece::Group => &mut self.group,
+            Piece::Cluster => &mut self.cluster,
         };
         field.get_or_insert(piece);
     }
