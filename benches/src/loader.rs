@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use changegate_clickhouse::Table;
 
 use crate::engines::{self, Engines, Topic};
 use crate::machine::{self, median};
@@ -297,12 +298,18 @@ pub(crate) fn tables(engines: &Engines, name: &str, ours: &str) -> anyhow::Resul
     };
     let typed: Vec<&str> = PLACE.into_iter().chain(COLUMNS.map(|(name, ..)| name)).collect();
     let raw: Vec<&str> = PLACE.into_iter().chain(["raw"]).collect();
+    let keys = Table::Changes.sorted_by().iter();
+    let order: Vec<String> = keys
+        .filter(|key| typed.contains(&key.column()))
+        .map(|key| key.expression())
+        .collect();
     Ok([
         format!("CREATE DATABASE {name}"),
         format!(
             "CREATE TABLE {name}.changes ({}) ENGINE = MergeTree PARTITION BY toYYYYMM(kafka_time) \
-             ORDER BY (intDiv(toUnixTimestamp64Micro(event_time), 3600000000), topic, partition, offset) SETTINGS {}",
+             ORDER BY ({}) SETTINGS {}",
             unescaped(&columns("changes", &typed)?),
+            order.join(", "),
             unescaped(&settings("changes")?)
         ),
         format!(

@@ -8,7 +8,7 @@ use crate::mask::Words;
 use crate::name::{Name, Seen};
 use crate::watch::Watch;
 
-/// Objects that hold more than this, values and names, find their repeated names by sorting, at their end.
+/// A name that may repeat in an object that already holds more nodes than this is looked for at its end, by sorting.
 const FEW_NODES: u32 = 256;
 
 /// An object or array whose end has not come yet.

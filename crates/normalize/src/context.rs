@@ -89,12 +89,15 @@ impl Shelf {
         self.0.set(taken.0.take());
     }
 
-    /// Reads with it, or with one made anew where a panic has kept it from coming back.
+    /// Reads with it. Where a panic has kept it from coming back, one made anew is used this once: what is watched for
+    /// depends on who reads.
     #[inline]
     pub(crate) fn lend<R>(&self, anew: impl FnOnce() -> Indexer, read: impl FnOnce(&mut Indexer) -> R) -> R {
-        let mut indexer = self.0.take().unwrap_or_else(|| Box::new(anew()));
+        let own = self.0.take();
+        let is_own = own.is_some();
+        let mut indexer = own.unwrap_or_else(|| Box::new(anew()));
         let done = read(&mut indexer);
-        self.0.set(Some(indexer));
+        self.0.set(is_own.then_some(indexer));
         done
     }
 }
@@ -246,14 +249,13 @@ impl<'a> Context<'a> {
         self.read(bytes)
     }
 
-    /// Reads decoded bytes within half the record's depth.
+    /// Reads decoded bytes within the record's limits.
     pub(crate) fn read(&self, bytes: &'a [u8]) -> Result<Value<'a>, Reject<'a>> {
         let limits = Limits {
             depth: self.topic.limits.depth,
             bytes: self.topic.limits.unpacked_bytes,
             ..Limits::default()
         };
-        // What this reads is masked already, so nothing is noted for that.
         let document = self.indexer.lend(Indexer::default, |indexer| {
             indexer.index(self.arena, bytes, &limits)
         });

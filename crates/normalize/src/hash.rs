@@ -109,19 +109,19 @@ impl IdentityKey {
     pub(crate) fn content(&self, value: Value<'_>) -> Keyed128 {
         // Not the word that seeds begin with: the first multiplication would have a zero on one side.
         let [.., root] = self.0;
-        let mut found = Found { key: self, sum: 0 };
-        value.leaves(root, &mut found);
-        Keyed128(found.sum)
+        let mut all = Sum { key: self, sum: 0 };
+        value.leaves(root, &mut all);
+        Keyed128(all.sum)
     }
 }
 
-/// The sum so far.
-struct Found<'k> {
+/// The sum over leaves.
+struct Sum<'k> {
     key: &'k IdentityKey,
     sum: u128,
 }
 
-impl<'a> Leaves<'a> for Found<'_> {
+impl<'a> Leaves<'a> for Sum<'_> {
     type Path = u64;
 
     #[inline(always)]
@@ -273,10 +273,25 @@ mod tests {
 
     /// The values are stored for years: a change of the function must be seen.
     #[test]
+    fn the_lower_half_of_two_lanes_is_the_one() {
+        let (key, bytes) = (IdentityKey::derive(b"key"), [b'x'; 70]);
+        for length in 0..bytes.len() {
+            let (short, long) = (key.short(7, &bytes[..length]), key.long(7, &bytes[..length]));
+            assert_eq!(long as u64, short, "{length}");
+        }
+    }
+
+    #[test]
     fn the_function_stays_as_it_is() {
         assert_eq!(
             content(r#"{"a":[1,"two"]}"#).to_string(),
             "76e675ab8d9f9d44d7c3a45048959894"
+        );
+        let key = IdentityKey::derive(b"key");
+        let parts: [&[u8]; 3] = [b"", b"short", b"longer than sixteen bytes"];
+        assert_eq!(
+            key.parts("event", parts).to_string(),
+            "b9d4628772786bf3ab7d5bc5926f3d27"
         );
     }
 }

@@ -159,11 +159,10 @@ impl Normalize for Reader {
         let (child, origin) = match wire::decode(arena, value) {
             Ok(decoded) => {
                 let child = if decoded.learn_only {
-                    Child::Learn
+                    Child::Learn(decoded.event)
                 } else {
-                    Child::Change
+                    Child::Change(decoded.event)
                 };
-                let child = child(decoded.event);
                 (child, Some(decoded.origin))
             }
             Err(reject) => (Child::Reject(reject), None),

@@ -14,8 +14,12 @@ enum Step {
     SkipText,
     /// Name of few values: number of the key.
     Text(usize),
-    /// Number of the key, bytes of the column's number, and how many of its units are one of the key's.
-    Number(usize, usize, i64),
+    /// A number of so many bytes; so many of its units are one of the key's.
+    Number {
+        key: usize,
+        width: usize,
+        unit: i64,
+    },
 }
 
 #[derive(Debug)]
@@ -38,11 +42,15 @@ impl Order {
             let key = sorted_by.iter().position(|key| key.column() == *name);
             let step = match (key, is_text) {
                 (Some(key), true) => Step::Text(key),
-                (Some(key), false) => Step::Number(key, fixed_width(written), sorted_by[key].unit()),
+                (Some(key), false) => Step::Number {
+                    key,
+                    width: fixed_width(written),
+                    unit: sorted_by[key].unit(),
+                },
                 (None, true) => Step::SkipText,
                 (None, false) => Step::Skip(fixed_width(written)),
             };
-            left -= usize::from(matches!(step, Step::Text(_) | Step::Number(..)));
+            left -= usize::from(matches!(step, Step::Text(_) | Step::Number { .. }));
             steps.push(step);
         }
         Self { steps }
@@ -96,14 +104,16 @@ impl Order {
                         names.len() - 1
                     }) as i64;
                 }
-                Step::Number(key, width, unit) => {
+                Step::Number { key, width, unit } => {
                     let mut bytes = [0; 8];
                     bytes[..width].copy_from_slice(row.take(width));
                     // Numbers of ours that may be negative lie in four or eight bytes.
-                    keys[key] = match width {
+                    let number = match width {
                         4 => i64::from(i64::from_le_bytes(bytes) as i32),
-                        _ => i64::from_le_bytes(bytes) / unit,
+                        _ => i64::from_le_bytes(bytes),
                     };
+                    // Towards zero, as the server's intDiv.
+                    keys[key] = number / unit;
                 }
             }
         }
@@ -153,6 +163,9 @@ mod tests {
         let keys = [
             ("azure.activity", 900, "b", 7, 9, 9),
             ("aws.cloudtrail", -200, "b", 7, 9, 9),
+            // The hours around 1970 are one.
+            ("aws.cloudtrail", 30, "a", 7, 9, 9),
+            ("aws.cloudtrail", -30, "b", 7, 9, 9),
             ("aws.cloudtrail", 119, "a", 7, 9, 9),
             ("aws.cloudtrail", 100, "b", -1, 9, 9),
             ("aws.cloudtrail", 90, "b", 7, 5, 9),
@@ -180,7 +193,7 @@ mod tests {
             ends.push(rows.len() as u32);
         }
         let begins: Vec<u32> = std::iter::once(0).chain(ends.iter().copied()).collect();
-        let due = [1, 2, 3, 4, 5, 6, 0].map(|row: usize| begins[row]);
+        let due = [1, 2, 3, 4, 5, 6, 7, 8, 0].map(|row: usize| begins[row]);
         assert_eq!(Order::new(Table::Changes).starts(&rows, &ends), due);
     }
 

@@ -41,6 +41,16 @@ pub(crate) fn migrations_run_twice_and_fit_the_rows(server: &Server) {
         let keys: Vec<String> = table.sorted_by().iter().map(|key| key.expression()).collect();
         assert!(found.starts_with(&keys.join(", ")), "{found}");
     }
+    let hour = changegate_clickhouse::SortKey::HourOf("time").expression();
+    let sql = format!(
+        "SELECT {hour} FROM (SELECT arrayJoin([-7200, -3601, -3599, -1, 0, 3599, 3600]) AS second, \
+         fromUnixTimestamp64Micro(second * 1000000, 'UTC') AS time) ORDER BY second"
+    );
+    let hours = server.ask(&admin, &sql).expect("asked");
+    assert_eq!(
+        hours, "-2\n-1\n0\n0\n0\n0\n1\n",
+        "towards zero, as rows are sorted"
+    );
     assert_eq!(
         server
             .ask(&admin, "SELECT kind, who FROM v_operations")

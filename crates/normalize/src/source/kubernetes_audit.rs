@@ -141,6 +141,12 @@ fn unwrap<'a>(
     }
 }
 
+/// Whether one of the members is there that audit events alone have; nearly all have the first.
+fn is_audit(value: Value<'_>) -> bool {
+    const OTHERS: [&str; 5] = ["verb", "requestURI", "objectRef", "stage", "stageTimestamp"];
+    value.get("auditID").or(|| value.any(&OTHERS)).is_some()
+}
+
 fn event<'a>(
     context: &mut Context<'a>,
     value: Value<'a>,
@@ -148,17 +154,8 @@ fn event<'a>(
     in_record: bool,
     out: &mut List<'a, Unwrapped<'a>>,
 ) {
-    let known = [
-        "auditID",
-        "verb",
-        "requestURI",
-        "objectRef",
-        "stage",
-        "stageTimestamp",
-    ];
     if value.kind() == Kind::Object {
-        // Nearly all have the first.
-        if value.get("auditID").or(|| value.any(&known)).is_some() {
+        if is_audit(value) {
             out.push(Unwrapped::Child(Found {
                 value,
                 envelope,
@@ -175,7 +172,7 @@ fn event<'a>(
         let inner = value.any(&["log", "message"]);
         if inner.text().trim_ascii_start().starts_with('{') {
             let inner = context.nested(inner);
-            if inner.any(&known).is_some() {
+            if is_audit(inner) {
                 out.push(Unwrapped::Child(Found {
                     value: inner,
                     envelope: value,

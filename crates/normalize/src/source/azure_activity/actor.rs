@@ -24,8 +24,8 @@ impl<'a> Claims<'a> {
     fn of(context: &mut Context<'a>, event: &mut ChangeEvent<'a>, claims: Value<'a>) -> Self {
         let mut found = Self::default();
         for (name, value) in claims.members() {
-            // Nothing shorter is a URI.
-            let mut key = if name.len() < "http://".len() {
+            // Most have three letters, and what may follow a slash in those is no claim.
+            let mut key = if name.len() == 3 {
                 name
             } else {
                 text::after_last(name, b'/')
