@@ -1,7 +1,8 @@
 -- Questions over years of changes.
 
--- Questions are about a quarter, a week, an hour. The key knows sources and, wrapped in functions, hours: these indices are
--- what finds a time. Parts that are there already get them when they are merged.
+-- Questions are about a quarter, a week, an hour. The table is sorted by source first and by hour then: a granule in which one
+-- source ends and the next begins may hold any time, as far as the key tells. Parts that are there already get the indices
+-- when they are merged.
 ALTER TABLE {db}.{table:changes} {on_cluster}
     ADD INDEX IF NOT EXISTS ix_event_time event_time TYPE minmax GRANULARITY 1,
     ADD INDEX IF NOT EXISTS ix_decision_time decision_time TYPE minmax GRANULARITY 1;
