@@ -1,5 +1,4 @@
-//! Finding the places where one of a few dozen sequences of three bytes may stand, 64 places at a time where
-//! the processor has AVX2.
+//! Finding the places where one of a few dozen sequences of three bytes may stand; with AVX2, 64 places at a time.
 //!
 //! The method is that of Teddy (Intel's Hyperscan): a byte's two halves are looked up in tables of sixteen, each entry
 //! has a bit for each of eight groups, and a place where a bit survives all six look-ups may begin a member of that group.

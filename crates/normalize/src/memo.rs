@@ -69,16 +69,10 @@ fn mixed(text: &str) -> u64 {
         (Some(first), Some(middle), Some(last)) => {
             [first, middle, last].map(|word| u64::from_le_bytes(*word))
         }
-        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(first), Some(last)) => {
-                let [first, last] = [first, last].map(|word| u64::from(u32::from_le_bytes(*word)));
-                [first | last << 32, 0, 0]
-            }
-            _ => {
-                let word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                [word, 0, 0]
-            }
-        },
+        _ => {
+            let word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            [word, 0, 0]
+        }
     };
     let [first, middle, last] = words;
     let word = first ^ middle.rotate_left(21) ^ last.rotate_left(42) ^ text.len() as u64;
